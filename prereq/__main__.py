@@ -1,0 +1,77 @@
+"""The single entry point: compose → validate → dispatch.
+
+`python -m prereq stage=S dataset=D …`. This module imports no torch, so `--help`, `--cfg job` and
+every complaint about a configuration come back at once.
+"""
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from prereq.command_line import check, conf_dir, register_schema
+from prereq.config import Config
+from prereq.console import console
+from prereq.errors import ConfigError, Preempted, PrereqError
+from prereq.validate import problems
+
+STAGES = {
+    "pretrain": "prereq.stages.pretrain",
+    "cpt": "prereq.stages.cpt",
+    "sft": "prereq.stages.sft",
+    "eval": "prereq.stages.eval",
+    "pipeline": "prereq.stages.pipeline",
+    "report": "prereq.stages.report",
+}
+
+
+def run(cfg: DictConfig) -> Any:
+    """One job: the composed configuration as dataclasses, checked, to the runner of its stage."""
+    config: Config = OmegaConf.to_object(cfg)
+    if config.stage.name == "pipeline":
+        config.compare = _compared(config)
+    found = problems(config)
+    if found:
+        raise ConfigError(found)
+    return importlib.import_module(STAGES[config.stage.name]).run(config)
+
+
+def _compared(config: Config) -> list:
+    """The methods that a pipeline runs: the one asked for, else those the dataset compares."""
+    overrides = list(HydraConfig.get().overrides.task)
+    if any(override.split("=")[0] == "method" for override in overrides):
+        return [config.method]
+    compose = hydra.compose
+    return [
+        OmegaConf.to_object(compose("config", [*overrides, f"method={name}"])).method
+        for name in config.dataset.methods
+    ]
+
+
+def main() -> None:
+    register_schema()
+    # Hydra would print a shortened traceback of its own; errors are ours to present.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+    try:
+        check(sys.argv[1:])
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(run)()
+    except PrereqError as error:
+        console.print(f"[bold red]error[/bold red] {type(error).__name__}", highlight=False)
+        console.print(str(error), markup=False)
+        sys.exit(2)
+    except Preempted as stop:
+        console.print(str(stop), markup=False)
+        sys.exit(Preempted.exit_code)
+    except KeyboardInterrupt:
+        console.print("\ninterrupted: the same command goes on from the last checkpoint")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

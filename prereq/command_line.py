@@ -1,0 +1,156 @@
+"""The command line, checked before Hydra runs: every misspelt key and wrong value in one message.
+
+Hydra stops at the first problem. Here each override is tried on its own against the composed
+configuration, so that all of them are reported, each with the nearest name that exists.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra._internal.utils import get_args_parser
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from prereq.config import Config
+from prereq.errors import ConfigError, PrereqError
+from prereq.validate import problems
+
+
+def conf_dir() -> Path:
+    """The packaged `prereq/conf` of a wheel, or `conf/` beside the package in a clone."""
+    here = Path(__file__).resolve().parent
+    for folder in (here / "conf", here.parent / "conf"):
+        if (folder / "config.yaml").exists():
+            return folder
+    raise PrereqError(f"no conf/config.yaml in {here} or {here.parent}; reinstall prereq")
+
+
+def register_schema() -> None:
+    ConfigStore.instance().store(name="schema", node=Config)
+
+
+def check(arguments: list[str]) -> None:
+    """Raise one `ConfigError` that lists all that is wrong with the overrides and their values."""
+    args = get_args_parser().parse_args(arguments)
+    if args.help or args.hydra_help or args.shell_completion or args.info:
+        return
+    parsed, found = _parse(args.overrides)
+    extra = (
+        [f"hydra.searchpath=[file://{Path(args.config_dir).resolve()}]"] if args.config_dir else []
+    )
+    with initialize_config_dir(str(conf_dir()), job_name="prereq", version_base="1.3"):
+        try:
+            config = _compose(parsed, extra, found)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ConfigError([*found, _first_line(error)]) from None
+    if not found:
+        found = problems(OmegaConf.to_object(config))
+    if found:
+        raise ConfigError(found)
+
+
+def _parse(overrides: list[str]) -> tuple[list[Override], list[str]]:
+    parser, parsed, found = OverridesParser.create(), [], []
+    for text in overrides:
+        try:
+            parsed.append(parser.parse_override(text))
+        except HydraException:
+            found.append(f"{text!r}: not an override; write key=value, for example seed=2")
+    return parsed, found
+
+
+def _compose(parsed: list[Override], extra: list[str], found: list[str]) -> DictConfig:
+    """The configuration of the overrides that are right (a sweep: of its first choice)."""
+    loader = GlobalHydra.instance().config_loader()
+    compose("config", extra)  # makes the search path known to the loader
+    groups = {group for group in _groups(loader) if group}
+    choices, values = list(extra), []
+    for override in parsed:
+        name = override.key_or_group
+        if name.startswith("hydra"):
+            continue
+        if name in groups and not override.is_delete():
+            options = sorted(o for o in loader.get_group_options(name) if o != "schema")
+            wrong = [c for c in _choices(override) if c is not None and str(c) not in options]
+            found += [
+                f"{name}={c}: there is {', '.join(options)}{_hint(str(c), options)}" for c in wrong
+            ]
+            if not wrong:
+                choices.append(f"{name}={_first(override)}")
+        else:
+            values.append(override)
+    config = compose("config", choices)
+    for override in values:
+        problem = _problem(config, override)
+        if problem:
+            found.append(problem)
+    return config
+
+
+def _groups(loader: Any, parent: str = "") -> list[str]:
+    return [group for group in loader.list_groups(parent) if group != "hydra"]
+
+
+def _problem(config: DictConfig, override: Override) -> str | None:
+    """Set one value; what is wrong with it, if anything."""
+    key = override.key_or_group
+    if override.is_add() or override.is_delete():
+        return (
+            f"{override.input_line}: keys are fixed by the schema; write {key}=value to change one"
+        )
+    node, *rest = _walk(config, key.split("."))
+    if rest:
+        part, names = rest
+        return f"{key}: no such key ({part!r}){_hint(part, names, key)}"
+    for value in _choices(override):
+        trial = OmegaConf.merge(config)
+        try:
+            OmegaConf.update(trial, key, value)
+        except OmegaConfBaseException as error:
+            return f"{key}={value}: {_first_line(error)}"
+    OmegaConf.update(config, key, _choices(override)[0])
+    return None
+
+
+def _walk(node: Any, parts: list[str]) -> tuple:
+    """Follow a key; `(node,)`, or `(node, the part that is missing, the names that exist)`."""
+    for part in parts:
+        if isinstance(node, ListConfig) and part.isdigit() and int(part) < len(node):
+            node = node._get_node(int(part))
+        elif isinstance(node, DictConfig) and not node._is_none() and part in node.keys():
+            node = node._get_node(part)
+        else:
+            names = [str(k) for k in node.keys()] if isinstance(node, DictConfig) else []
+            return node, part, names
+    return (node,)
+
+
+def _choices(override: Override) -> list:
+    if override.is_sweep_override():
+        values = list(override.sweep_iterator())
+        return values or [None]
+    return [override.value()]
+
+
+def _first(override: Override) -> Any:
+    value = _choices(override)[0]
+    return "null" if value is None else value
+
+
+def _hint(name: str, names: list[str], key: str = "") -> str:
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    if not near:
+        return f"; there is {', '.join(names)}" if key and names else ""
+    whole = ".".join([*key.split(".")[: key.split(".").index(name)], near[0]]) if key else near[0]
+    return f"; did you mean {whole}?"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

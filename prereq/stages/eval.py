@@ -1,0 +1,171 @@
+"""`stage=eval`: generate answers with the skill alone (and knowledge plugged in), then score them.
+
+Generations and scores are two artifacts: a new metric never generates again. Where the skill's
+adapter of every epoch was kept, the best epoch is the one with the highest accuracy on the split
+`validation`; every method is scored there (`held_out`) and at its last epoch (`held_out_last`).
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from prereq import store
+from prereq.config import Config, TestSplit
+from prereq.console import progress
+from prereq.data.rows import SkillRow
+from prereq.data.sources import read_skill, read_values
+from prereq.data.tokens import prompt_ids
+from prereq.errors import PrereqError
+from prereq.evaluation import score
+from prereq.evaluation.generate import generate
+from prereq.evaluation.score import Item
+from prereq.model import adapters
+from prereq.model.loading import load_model, load_tokenizer
+from prereq.stages import cpt, inputs, sft
+from prereq.store import Artifact
+from prereq.training.loop import device
+
+
+def run(config: Config) -> Artifact:
+    artifact = scores(config)
+    from prereq.report import tables
+
+    tables.show_scores(artifact)
+    return artifact
+
+
+def scores(config: Config) -> Artifact:
+    """The scores of one skill adapter, found or made from its generations."""
+    data = inputs.data_set(config)
+    skill = _skill(config)
+    texts = generations(config, data, skill)
+    content = {"generations": texts.reference, "scoring": config.eval.scoring}
+    content |= {"bootstrap": config.eval.bootstrap, "rules": score.RULES}
+    labels = skill.manifest.get("labels", {}) | {"skill": str(skill.path)}
+    spec = inputs.spec(config, "scores", _name(config, skill), content, labels)
+
+    def make(folder: Path) -> dict:
+        values = read_values(data.path) if config.eval.scoring == "facts" else {}
+        items = {test.name: _items(data, test) for test in config.dataset.tests}
+        lines = (texts.path / "generations.jsonl").read_text("utf-8").splitlines()
+        result = score.table(
+            [json.loads(line) for line in lines],
+            items,
+            config.dataset.tests,
+            score.scorer(config.eval.scoring, values),
+            texts.manifest["epochs"],
+            versions={s.name: s.version for s in config.dataset.knowledge},
+            resamples=config.eval.bootstrap,
+        )
+        (folder / "scores.json").write_text(json.dumps(result, indent=1), "utf-8")
+        return {"epochs": texts.manifest["epochs"]}
+
+    return store.obtain(spec, config, make)
+
+
+def generations(config: Config, data: Artifact, skill: Artifact) -> Artifact:
+    """What the skill adapter says to every test prompt, as `generations.jsonl`."""
+    base = inputs.base_model(config)
+    plugs = {}
+    if config.method.knowledge and any(test.plug_in for test in config.dataset.tests):
+        fictitious = [s for s in config.dataset.knowledge if s.fictitious]
+        plugs = {s.name: cpt.knowledge_adapter(config, s) for s in fictitious}
+    content = {
+        "skill": skill.reference,
+        "base": base.reference,
+        "plugs": {name: artifact.reference for name, artifact in plugs.items()},
+        "tests": config.dataset.tests,
+        "data": [inputs.rows_reference(data, t.subset, t.split) for t in config.dataset.tests],
+        "scoring": config.eval.scoring,  # it chooses the best epoch
+        "max_new_tokens": config.eval.max_new_tokens,
+        "dtype": config.model.dtype,
+    }
+    labels = skill.manifest.get("labels", {})
+    spec = inputs.spec(config, "generations", _name(config, skill), content, labels)
+
+    def make(folder: Path) -> dict:
+        tokenizer = load_tokenizer(base.path, config.model.trust_remote_code)
+        model = load_model(base.path, config.model, "sdpa", device()).eval()
+        right = score.scorer(
+            config.eval.scoring, read_values(data.path) if config.eval.scoring == "facts" else {}
+        )
+        items = {test.name: _items(data, test) for test in config.dataset.tests}
+        kept = _epochs(skill)
+        last = max(kept)
+        written: list[dict] = []
+
+        def answer(tests: Sequence[TestSplit], epoch: int, plug: str | None, advance) -> None:
+            """Generate for all prompts of `tests` at once and write them down."""
+            folders = [kept[epoch], *([plugs[plug].path] if plug else [])]
+            asked = [(test, i, item) for test in tests for i, item in enumerate(items[test.name])]
+            prompts = [prompt_ids(tokenizer, item.rows[0].prompt) for _, _, item in asked]
+            size = config.eval.max_new_tokens, config.eval.tokens_per_batch
+            with adapters.merged(model, folders):
+                said = generate(model, tokenizer, prompts, *size, on_done=advance)
+            for (test, number, item), generation in zip(asked, said, strict=True):
+                written.append(
+                    {
+                        "split": test.name,
+                        "epoch": epoch,
+                        "knowledge": plug or "",
+                        "item": number,
+                        "prompt": item.rows[0].prompt,
+                        "text": generation.text,
+                        "tokens": generation.tokens,
+                        "ended": generation.ended,
+                        "confidence": round(generation.confidence, 6),
+                    }
+                )
+
+        tests = config.dataset.tests
+        every = [t for t in tests if t.epochs == "all"]
+        total = sum(len(items[t.name]) for t in every) * len(kept)
+        with progress(f"answer {_name(config, skill)}, by epoch", max(1, total)) as advance:
+            for epoch in kept if every else ():
+                answer(every, epoch, None, advance)
+        best = score.best_epoch(written, items, right, last)
+        wanted: dict[tuple[int, str | None], list[TestSplit]] = {}
+        for test in tests:
+            epochs = {"all": [], "best": [best], "last": [last], "ends": sorted({best, last})}[
+                test.epochs
+            ]
+            for epoch in epochs:
+                for plug in [None, *(plugs if test.plug_in else ())]:
+                    wanted.setdefault((epoch, plug), []).append(test)
+        total = sum(len(items[t.name]) for group in wanted.values() for t in group)
+        with progress(f"answer {_name(config, skill)}", max(1, total)) as advance:
+            for (epoch, plug), group in wanted.items():
+                answer(group, epoch, plug, advance)
+        with open(folder / "generations.jsonl", "w", encoding="utf-8") as stream:
+            stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in written)
+        return {"epochs": {"best": best, "last": last}}
+
+    return store.obtain(spec, config, make)
+
+
+def _skill(config: Config) -> Artifact:
+    if not config.skill:
+        return sft.skill_adapter(config)
+    if Path(config.skill).exists():
+        adapters.check_folder(config.skill)
+        return Artifact(Path(config.skill).resolve(), str(Path(config.skill).resolve()))
+    raise PrereqError(f"skill={config.skill}: no such folder; give a folder in PEFT's format")
+
+
+def _name(config: Config, skill: Artifact) -> str:
+    return config.method.name if skill.manifest else Path(skill.path).name
+
+
+def _epochs(skill: Artifact) -> dict[int, Path]:
+    """Epoch → adapter folder; where only the last was kept, it is epoch 0."""
+    folders = sorted((Path(skill.path) / "epochs").glob("[0-9]*"))
+    return {int(f.name): f for f in folders} or {0: Path(skill.path)}
+
+
+def _items(data: Artifact, test: TestSplit) -> list[Item]:
+    """The prompts of a split: rows of one subject (its versions) share one."""
+    together: dict[tuple, list[SkillRow]] = {}
+    for number, row in enumerate(read_skill(data.path, test.subset, test.split)):
+        key = (row.subject, row.prompt) if row.fictitious else number
+        together.setdefault(key, []).append(row)
+    return [Item(tuple(rows)) for rows in together.values()]

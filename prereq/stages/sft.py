@@ -1,0 +1,137 @@
+"""`stage=sft`: the skill LoRA, trained on the task beside frozen knowledge LoRAs.
+
+The whole method is here, from top to bottom: which rows, which knowledge, what is trained, what is
+kept. Plain fine-tuning is the same stage without knowledge LoRAs (`method=sft`).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from prereq import store
+from prereq.config import Config, KnowledgeSource
+from prereq.data.rows import SkillRow
+from prereq.data.sources import read_skill
+from prereq.errors import PrereqError
+from prereq.model import adapters
+from prereq.model.loading import attention_for_training, load_model, load_tokenizer
+from prereq.model.lora import route
+from prereq.stages import cpt, inputs
+from prereq.store import Artifact
+from prereq.track import Tracker
+from prereq.training.loop import Run, device, train
+from prereq.training.objectives import SKILL, Knowledge
+from prereq.training.plan import skill_plan, subjects_of
+
+
+def run(config: Config) -> Artifact:
+    return skill_adapter(config)
+
+
+def skill_adapter(config: Config) -> Artifact:
+    """The skill LoRA of `config.method`, found or trained; makes the knowledge LoRAs it lacks."""
+    recipe, method, lora = config.dataset.skill, config.method, config.adapter.skill
+    training = inputs.training(config, recipe.training, "sft", "eval", "pipeline")
+    real_weight = recipe.real_weight if method.real_weight is None else method.real_weight
+
+    # The prerequisites: rows, base model, and the knowledge that the rows need.
+    data = inputs.data_set(config)
+    base = inputs.base_model(config)
+    sources = sources_for(config)
+    knowledge = {source.name: cpt.knowledge_adapter(config, source) for source in sources}
+
+    content = {
+        "base": base.reference,
+        "data": [inputs.rows_reference(data, recipe.subset, split) for split in recipe.splits],
+        "rows": {key: getattr(method, key) for key in ("fictitious", "real", "known_only")},
+        "knowledge": sorted(artifact.reference for artifact in knowledge.values()),
+        "objective": {"draw_group": recipe.draw_group},
+        "training": training,
+        "lora": lora,
+        "dtype": config.model.dtype,
+        "keep_epochs": recipe.keep_epochs,
+        "seed": config.seed,
+    }
+    if knowledge:  # without knowledge there is nothing to alternate and no plain term to add
+        content["objective"] |= {"alternate": recipe.alternate, "real_weight": real_weight}
+    spec = inputs.spec(config, "skill", method.name, content, _labels(config, training))
+    if config.stage.name == "eval":
+        command = f"python -m prereq stage=sft dataset={config.dataset.name} method={method.name}"
+        inputs.require_or_make(config, spec, command)
+
+    def make(folder: Path) -> dict:
+        rows = [
+            row for split in recipe.splits for row in read_skill(data.path, recipe.subset, split)
+        ]
+        rows = rows_for(config, rows)
+        tokenizer = load_tokenizer(base.path)
+        where = f"{data.path}: {recipe.subset}"
+        subjects = subjects_of(rows, tokenizer, training.max_length, where)
+        plan = skill_plan(
+            subjects,
+            [Knowledge(s.name, s.form, s.fictitious, s.version) for s in sources],
+            batch_size=training.batch_size,
+            draw_group=recipe.draw_group,
+            epochs=training.epochs,
+            seed=config.seed,
+            alternate=recipe.alternate,
+            real_weight=real_weight if knowledge else 0.0,
+        )
+
+        model = load_model(base.path, config.model, attention_for_training(config.model, device()))
+        frozen = {name: artifact.path for name, artifact in knowledge.items()}
+        model = adapters.attach(model, SKILL, lora, base.path, frozen, config.seed)
+        routing = route(model)
+        routing.dropout[SKILL] = lora.dropout
+
+        def keep(epoch: int) -> None:
+            if recipe.keep_epochs:
+                adapters.save(model, SKILL, folder / "epochs" / f"{epoch:03d}", lora.dropout)
+
+        with Tracker(config, spec, folder) as tracker:
+            settings = Run.of(config, f"skill {method.name}", training, folder, tracker)
+            summary = train(model, plan, settings, routing, keep)
+        adapters.save(model, SKILL, folder, lora.dropout)
+        return {"summary": summary | {"subjects": len(subjects)}}
+
+    return store.obtain(spec, config, make)
+
+
+def sources_for(config: Config) -> list[KnowledgeSource]:
+    """The knowledge that stands beside the skill: of the kinds of rows that the method uses."""
+    method = config.method
+    if not method.knowledge:
+        return []
+    wanted = {True} if method.fictitious else set()
+    wanted |= {False} if method.real else set()
+    return [source for source in config.dataset.knowledge if source.fictitious in wanted]
+
+
+def rows_for(config: Config, rows: Sequence[SkillRow]) -> list[SkillRow]:
+    """The task rows that the method learns from."""
+    method = config.method
+    if method.known_only and any(row.known is None for row in rows if not row.fictitious):
+        raise PrereqError(
+            f"method={method.name} needs to know which real rows the base model knows: give every real "
+            f"row of dataset={config.dataset.name} a column `known` (0 or 1), or choose another method"
+        )
+    kept = [
+        row
+        for row in rows
+        if (
+            method.fictitious
+            if row.fictitious
+            else method.real and (row.known or not method.known_only)
+        )
+    ]
+    if not kept:
+        raise PrereqError(f"method={method.name}: no rows left of dataset={config.dataset.name}")
+    return kept
+
+
+def _labels(config: Config, training) -> dict:
+    """What a report calls this adapter: the method, and what differs from the recipe."""
+    recipe = config.dataset.skill.training
+    changes = {k: v for k, v in vars(training).items() if v != getattr(recipe, k)}
+    if config.adapter.skill.r != config.dataset.skill_r:
+        changes["r"] = config.adapter.skill.r
+    return {"method": config.method.name, "seed": config.seed, "changes": changes}

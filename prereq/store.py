@@ -1,0 +1,207 @@
+"""Where an artifact lives, what its key is, and how it is published: whole or not at all.
+
+An artifact is a folder `outputs/<dataset>/<model>/<kind>/<name>-<key>/` that holds a payload and,
+written last, `manifest.json`. The key is a hash of exactly those values, and keys of inputs, that
+determine the content; no manifest, no artifact. Two jobs that need the same one make it once.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import SoftFileLock
+from omegaconf import OmegaConf
+
+from prereq import __version__
+from prereq.console import say
+from prereq.errors import PrereqError
+
+FORMAT = 1  # raised when old artifacts must not be taken for new ones
+_spoken_of: set[Path] = set()  # artifacts already announced: stages share inputs
+PACKAGES = ("torch", "transformers", "peft", "accelerate", "datasets", "hydra-core")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What an artifact is, before it exists."""
+
+    root: Path
+    dataset: str
+    model: str | None  # None: the artifact does not depend on a model
+    kind: str  # base | data | knowledge | skill | generations | scores
+    name: str
+    content: dict[str, Any]  # everything that determines the payload
+    labels: dict[str, Any] = field(default_factory=dict)  # for reports; not part of the key
+
+    @property
+    def key(self) -> str:
+        text = json.dumps(
+            {"format": FORMAT, "kind": self.kind} | plain(self.content), sort_keys=True
+        )
+        return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+    @property
+    def path(self) -> Path:
+        parent = self.root / self.dataset / self.model if self.model else self.root / self.dataset
+        return parent / self.kind / f"{self.name}-{self.key}"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A finished folder: made here, or given by hand (then its reference is its path or Hub id)."""
+
+    path: Path | str
+    reference: str  # stands for the content in the keys of whatever is made from it
+    manifest: dict[str, Any] = field(default_factory=dict)
+
+
+def plain(value: Any) -> Any:
+    """Dataclasses, paths and tuples as plain JSON values."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def find(spec: Spec) -> Artifact | None:
+    """The artifact, if it was finished."""
+    manifest = spec.path / "manifest.json"
+    if not manifest.exists():
+        return None
+    return Artifact(spec.path, spec.key, json.loads(manifest.read_text("utf-8")))
+
+
+def obtain(spec: Spec, config: Any, make: Callable[[Path], dict[str, Any] | None]) -> Artifact:
+    """The artifact of `spec`: found, or made by `make(folder)` and published.
+
+    `make` writes the payload into a scratch folder that survives an interruption, so that it can
+    resume from what it finds there, and returns what the manifest shall say beyond the usual.
+    """
+    found = find(spec)
+    if found:
+        if spec.path not in _spoken_of:
+            say("found", _describe(spec))
+        _spoken_of.add(spec.path)
+        return found
+    spec.path.parent.mkdir(parents=True, exist_ok=True)
+    lock = SoftFileLock(spec.path.with_name(f".{spec.path.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except TimeoutError:
+        say("waiting", f"another process is making {_describe(spec)}")
+        lock.acquire()
+    try:
+        found = find(spec)
+        if found:
+            say("found", _describe(spec))
+            return found
+        scratch = spec.path.with_name(f".{spec.path.name}.partial")
+        scratch.mkdir(exist_ok=True)
+        started = time.time()
+        extra = make(scratch) or {}
+        _publish(spec, config, scratch, extra, time.time() - started)
+    finally:
+        lock.release()
+    say("made", f"{_describe(spec)} in {_duration(time.time() - started)}")
+    _spoken_of.add(spec.path)
+    return find(spec)
+
+
+def _publish(spec: Spec, config: Any, scratch: Path, extra: dict, seconds: float) -> None:
+    shutil.rmtree(scratch / "checkpoint", ignore_errors=True)
+    OmegaConf.save(OmegaConf.create(plain(config)), scratch / "config.yaml")
+    files = sorted(p for p in scratch.rglob("*") if p.is_file())
+    manifest = {
+        "kind": spec.kind,
+        "name": spec.name,
+        "dataset": spec.dataset,
+        "model": spec.model,
+        "key": spec.key,
+        "content": plain(spec.content),
+        "labels": plain(spec.labels),
+        "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "seconds": round(seconds, 1),
+        "version": __version__,
+        "commit": _commit(),
+        "packages": {name: _package_version(name) for name in PACKAGES},
+        "files": {p.relative_to(scratch).as_posix(): _fingerprint(p) for p in files},
+    } | plain(extra)
+    temporary = scratch / "manifest.json.tmp"
+    temporary.write_text(json.dumps(manifest, indent=1, ensure_ascii=False), "utf-8")
+    os.replace(temporary, scratch / "manifest.json")
+    if spec.path.exists():  # the remains of something that was never finished
+        shutil.rmtree(spec.path)
+    os.rename(scratch, spec.path)
+
+
+def every(root: Path, kind: str) -> list[Artifact]:
+    """All finished artifacts of a kind under `root`, oldest first."""
+    manifests = sorted(Path(root).glob(f"*/**/{kind}/*/manifest.json"))
+    found = []
+    for file in manifests:
+        if file.parent.name.startswith("."):
+            continue
+        try:
+            found.append(
+                Artifact(file.parent, file.parent.name, json.loads(file.read_text("utf-8")))
+            )
+        except json.JSONDecodeError as error:
+            raise PrereqError(f"{file}: not JSON ({error}); remove {file.parent}") from None
+    return sorted(found, key=lambda artifact: artifact.manifest["made"])
+
+
+def _describe(spec: Spec) -> str:
+    where = f"{spec.dataset}/{spec.model}" if spec.model else spec.dataset
+    return f"[cyan]{spec.kind}[/cyan] {where} {spec.name}-{spec.key}"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 60 else f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
+
+
+def _fingerprint(file: Path) -> dict[str, Any]:
+    with open(file, "rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256") if hasattr(hashlib, "file_digest") else None
+        if digest is None:  # Python 3.10
+            digest = hashlib.sha256(stream.read())
+    return {"bytes": file.stat().st_size, "sha256": digest.hexdigest()}
+
+
+def _package_version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """The git commit of the code, with a `+` where the working tree differs from it."""
+    here = Path(__file__).parent
+    command = [
+        "git",
+        "-C",
+        str(here),
+        "describe",
+        "--always",
+        "--abbrev=12",
+        "--dirty=+",
+        "--exclude=*",
+    ]
+    try:
+        return (
+            subprocess.run(command, capture_output=True, text=True, timeout=10).stdout.strip()
+            or None
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None

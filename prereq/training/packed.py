@@ -1,0 +1,58 @@
+"""The packed forward: flat tokens through the model, the head at labels only, a weighted loss."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from prereq.data.batches import TERMS, Pack
+from prereq.model.attention import NAME as ROWS
+from prereq.model.attention import RowLayout
+from prereq.model.lora import Routing
+
+HEAD_CHUNK = 2048  # labels whose logits stand in memory at once
+
+
+class PackedLM(nn.Module):
+    """A causal language model that takes a pack and returns its loss.
+
+    Returns the weighted sum of the token losses (a scalar), and for each of `TERMS` the unweighted
+    sum of token losses and their count, [2, len(TERMS)], for the log.
+    """
+
+    def __init__(self, model: nn.Module, routing: Routing | None = None):
+        super().__init__()
+        self.model = model
+        self.routing = routing or Routing()
+        inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+        self.rows = inner.config._attn_implementation == ROWS
+        object.__setattr__(self, "body", inner.base_model)  # registered once, under `model`
+        object.__setattr__(self, "head", inner.get_output_embeddings())
+        self.cap = getattr(inner.config, "final_logit_softcapping", None)
+
+    def forward(self, pack: Pack) -> tuple[torch.Tensor, torch.Tensor]:
+        self.routing.spans = pack.spans
+        layout = {"row_layout": RowLayout(pack.lengths, pack.input_ids.device)} if self.rows else {}
+        # With a cache transformers would drop its packed mask and attend across rows.
+        out = self.body(
+            input_ids=pack.input_ids, position_ids=pack.position_ids, use_cache=False, **layout
+        )
+        hidden = out.last_hidden_state[0].index_select(0, pack.predict)  # [M, width]
+        losses = self._losses(hidden, pack.targets)
+        parts = torch.zeros(2, len(TERMS), device=losses.device)
+        parts[0].index_add_(0, pack.terms, losses.detach())
+        parts[1] = torch.bincount(pack.terms, minlength=len(TERMS))
+        return (losses * pack.weights).sum(), parts
+
+    def _losses(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Cross-entropy of each label, [M], in float32; logits of one chunk at a time."""
+        if len(hidden) <= HEAD_CHUNK:
+            return self._chunk(hidden, targets)
+        chunks = zip(hidden.split(HEAD_CHUNK), targets.split(HEAD_CHUNK), strict=True)
+        return torch.cat([checkpoint(self._chunk, h, t, use_reentrant=False) for h, t in chunks])
+
+    def _chunk(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        logits = self.head(hidden).float()
+        if self.cap:
+            logits = self.cap * torch.tanh(logits / self.cap)
+        return F.cross_entropy(logits, targets, reduction="none")

