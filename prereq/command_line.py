@@ -105,7 +105,7 @@ def _problem(config: DictConfig, override: Override) -> str | None:
         return (
             f"{override.input_line}: keys are fixed by the schema; write {key}=value to change one"
         )
-    node, *rest = _walk(config, key.split("."))
+    _, *rest = _walk(config, key.split("."))
     if rest:
         part, names = rest
         return f"{key}: no such key ({part!r}){_hint(part, names, key)}"
@@ -124,10 +124,10 @@ def _walk(node: Any, parts: list[str]) -> tuple:
     for part in parts:
         if isinstance(node, ListConfig) and part.isdigit() and int(part) < len(node):
             node = node._get_node(int(part))
-        elif isinstance(node, DictConfig) and not node._is_none() and part in node.keys():
+        elif isinstance(node, DictConfig) and not node._is_none() and part in node:
             node = node._get_node(part)
         else:
-            names = [str(k) for k in node.keys()] if isinstance(node, DictConfig) else []
+            names = [str(k) for k in node] if isinstance(node, DictConfig) else []
             return node, part, names
     return (node,)
 
