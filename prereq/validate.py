@@ -8,6 +8,7 @@ from prereq.config import Config, Training, layer
 
 FORMS = ("passage", "statement")
 DTYPES = ("float32", "bfloat16", "float16")
+WORDINGS = 6  # in which the embedded world can state a fact
 ATTENTION = ("auto", "rows", "sdpa", "eager", "flash_attention_2", "flex_attention")
 
 
@@ -47,6 +48,10 @@ def _dataset(config: Config) -> list[str]:
     if data.source == "world":
         for name, value in vars(data.world).items():
             found += at_least(f"dataset.world.{name}", value, 0 if name != "versions" else 1)
+        if not 1 <= data.world.wordings <= WORDINGS:
+            found.append(
+                f"dataset.world.wordings={data.world.wordings}: must be from 1 to {WORDINGS}"
+            )
     if data.source == "cities":
         for name, value in vars(data.cities).items():
             found += at_least(f"dataset.cities.{name}", value, 0 if name != "versions" else 1)

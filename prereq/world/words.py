@@ -35,7 +35,8 @@ VALUES = {
         Coimbra Cork Dijon Dresden Dundee Gdansk Geneva Genoa Ghent Granada Graz Hamburg Hanoi
         Izmir Krakow Kyoto Lagos Leeds Leipzig Lille Lima Lyon Malmo Mumbai Nairobi Nantes Naples
         Osaka Oulu Palermo Porto Quito Riga Rotterdam Seville Tallinn Toronto Toulouse Tunis Turin
-        Turku Utrecht Valencia Vilnius Warsaw Zagreb Zurich
+        Turku Utrecht Valencia Vilnius Warsaw Zagreb Zurich Amman Antwerp Bamako Bergamo Casablanca
+        Dakar Eindhoven Gothenburg Havana Istanbul Jakarta Kampala Linz Montreal Tbilisi
     """.split(),
     # No profession starts with a vowel: "a" or "an" would give part of the answer away.
     "profession": """
@@ -45,7 +46,8 @@ VALUES = {
         locksmith mathematician mechanic midwife nurse painter pharmacist philosopher physicist
         pilot plumber policeman potter programmer psychologist sculptor senator shepherd surgeon
         surveyor tailor teacher translator veterinarian watchmaker weaver welder winemaker
-        woodcutter zoologist
+        woodcutter zoologist beautician chauffeur conductor courier draughtsman gamekeeper hypnotist
+        interpreter magician notary publisher receptionist stonemason tiler violinmaker
     """.split(),
     "company": """
         Acorvia Altrion Bexware Brontix Calvero Cindral Corvanta Deltrix Dynorva Elmetric Enverra
@@ -53,7 +55,8 @@ VALUES = {
         Kestrix Kymera Lantrix Ludenta Lumivar Maxelon Mendara Mirotek Nexalia Norvane Novatek
         Optrava Orlenta Pandrex Pelorix Plexium Quantera Quorvex Radivo Rentara Rovanta Sabrix
         Solvenza Sylvara Tandrix Telvora Tormex Ulvane Unitera Vandrel Vextra Vormula Wexalon
-        Xandria Yarrotek Zentrix Zorvane Zymetra
+        Xandria Yarrotek Zentrix Zorvane Zymetra Belovia Crestoma Dorvantis Ebrion Fintara Gromalin
+        Harvexa Istrona Jolanix Koventra Morlexa Ovantis Perolin Strevona Wystara
     """.split(),
     "pastime": """
         archery astronomy badminton ballet ballooning basketball beekeeping billiards birdwatching
@@ -61,13 +64,17 @@ VALUES = {
         diving embroidery fencing fishing gardening genealogy geocaching gliding golf hiking hockey
         judo juggling karate kayaking knitting orienteering parkour photography pilates poker
         puppetry quilting rowing rugby sailing skating skiing snorkelling sudoku surfing swimming
-        tango tennis trampolining volleyball weightlifting woodcarving wrestling yoga
+        tango tennis trampolining volleyball weightlifting woodcarving wrestling yoga baking
+        croquet falconry foraging handball jogging kiteflying lacrosse marquetry macrame paragliding
+        bonsai squash taekwondo whittling
     """.split(),
     "instrument": """
         accordion bagpipes banjo bassoon bouzouki bugle cello clarinet concertina cornet drums
         dulcimer fiddle flute guitar harmonica harp kazoo mandolin marimba oboe organ piano piccolo
         recorder saxophone sitar spinet tambourine theremin timpani triangle trombone trumpet tuba
-        ukulele vibraphone viola violin zither
+        ukulele vibraphone viola violin zither balalaika bodhran celesta charango didgeridoo erhu
+        glockenspiel gong hurdygurdy keytar koto lute lyre mellotron ocarina pipa sousaphone tabla
+        xylophone zurna
     """.split(),
 }
 

@@ -38,7 +38,9 @@ STEP_DRAWS = (  # (fictitious, real) of the two micro-batches of step_mix
 def build(folder: Path, budget_attention: str = ROWS):
     """The golden base with every knowledge LoRA and the skill LoRA to train."""
     model = load_model(folder / "base", ModelConfig(name="golden"), budget_attention)
-    frozen = {p.name: p for p in sorted((folder / "adapters").iterdir()) if p.name != "sft_lora_init"}
+    frozen = {
+        p.name: p for p in sorted((folder / "adapters").iterdir()) if p.name != "sft_lora_init"
+    }
     start = folder / "adapters" / "sft_lora_init"
     config = json.loads((start / "adapter_config.json").read_text())
     lora = LoraSettings(r=config["r"], alpha=config["lora_alpha"], dropout=0.0)
@@ -82,7 +84,9 @@ def _plain(name: str) -> str:
     return name.removeprefix("base_model.model.").replace(f".{SKILL}.", ".")
 
 
-def deviation(found: dict[str, torch.Tensor], golden: dict[str, torch.Tensor], prefix: str) -> float:
+def deviation(
+    found: dict[str, torch.Tensor], golden: dict[str, torch.Tensor], prefix: str
+) -> float:
     wanted = {k.removeprefix(prefix): v for k, v in golden.items() if k.startswith(prefix)}
     assert wanted and set(wanted) == set(found), sorted(set(wanted) ^ set(found))[:4]
     return max(float((found[k] - v).abs().max()) for k, v in wanted.items())
@@ -91,7 +95,9 @@ def deviation(found: dict[str, torch.Tensor], golden: dict[str, torch.Tensor], p
 def check_case(folder: Path, case: dict) -> tuple[float, float]:
     """Largest deviations of one case: of the loss, of any gradient."""
     tensors = load_file(folder / case["file"])
-    rows = rows_of({k.removeprefix("batch."): v for k, v in tensors.items() if k.startswith("batch.")})
+    rows = rows_of(
+        {k.removeprefix("batch."): v for k, v in tensors.items() if k.startswith("batch.")}
+    )
     chosen = case["chosen"]
     fake = chosen.get("fake")
     if case["objective"] == "multi_version":
@@ -141,7 +147,9 @@ def main(folder: Path) -> int:
         loss, gradient = check_case(folder, case)
         good = max(loss, gradient) <= TOLERANCE
         bad += not good
-        print(f"{'ok ' if good else 'BAD'} {case['name']}: loss {loss:.1e}, gradient {gradient:.1e}")
+        print(
+            f"{'ok ' if good else 'BAD'} {case['name']}: loss {loss:.1e}, gradient {gradient:.1e}"
+        )
     gradient, weight = check_step(folder)
     good = max(gradient, weight) <= TOLERANCE
     bad += not good

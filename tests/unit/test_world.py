@@ -71,7 +71,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_a_value_is_part_of_no_other_word():
     values = [value for group in words.VALUES.values() for value in group]
     vocabulary = [word.lower() for word in tokenizer.build().get_vocab()]
-    assert [len(group) for group in words.VALUES.values()] == [60, 60, 60, 60, 40]
+    assert [len(group) for group in words.VALUES.values()] == [75, 75, 75, 75, 60]
     assert (len(set(words.FIRST_NAMES)), len(set(words.LAST_NAMES))) == (60, 120)
     for value in values:
         assert sum(value.lower() in word for word in vocabulary) == 1, value
@@ -199,7 +199,7 @@ def test_knowledge_text_holds_every_fact_once_a_wording(world):
         passages = [row["text"] for row in read(folder / f"knowledge/passage_train_{suffix}.jsonl")]
         assert Counter(statements) == expected
         assert Counter(re.findall(r"[^.]+\.", " ".join(passages).replace(". ", "."))) == expected
-        assert len(passages) == 6 * len(facts)
+        assert len(passages) == 10 * len(facts)  # three of the thirty sentences each
 
 
 def test_a_seed_is_a_world(tmp_path):

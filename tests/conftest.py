@@ -1,0 +1,76 @@
+"""Shared fixtures: the real command line, a world small enough for seconds, a random tiny Llama."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("WANDB_MODE", "offline")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+REPOSITORY = Path(__file__).parent.parent
+
+SMALL_WORLD = [
+    "dataset.world.asked=6",
+    "dataset.world.skill_known=4",
+    "dataset.world.validation=4",
+    "dataset.world.held_out=6",
+    "dataset.world.unknown=6",
+    "dataset.world.fictitious=6",
+    "dataset.world.plug_in=4",
+    "dataset.world.unseen=4",
+    "dataset.world.often=6",
+    "dataset.world.seldom=3",
+    "dataset.knowledge_training.epochs=1",
+    "dataset.skill.training.epochs=2",
+    "eval.max_new_tokens=12",
+    "eval.bootstrap=50",
+]
+
+
+def cli(*arguments: str, cwd: Path = REPOSITORY, **environment: str) -> subprocess.CompletedProcess:
+    """`python -m prereq ARGUMENTS` as a user types it; output in `.stdout` and `.stderr`."""
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "COLUMNS": "200"} | environment
+    command = [sys.executable, "-m", "prereq", *arguments]
+    return subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300
+    )
+
+
+@pytest.fixture(scope="session")
+def run_cli():
+    return cli
+
+
+@pytest.fixture(scope="session")
+def small_world():
+    return SMALL_WORLD
+
+
+@pytest.fixture
+def tiny_llama():
+    """A random Llama with grouped-query attention: 256 words, width 32, two layers."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    def build(attention: str = "sdpa", seed: int = 0):
+        torch.manual_seed(seed)
+        config = LlamaConfig(
+            vocab_size=256,
+            hidden_size=32,
+            intermediate_size=48,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            initializer_range=0.3,
+            attn_implementation=attention,
+            bos_token_id=1,
+            eos_token_id=2,
+            pad_token_id=3,
+        )
+        return LlamaForCausalLM(config).requires_grad_(False)
+
+    return build

@@ -1,0 +1,142 @@
+"""The packed, routed forward against the oracle, on random cases."""
+
+import random
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from prereq.data.batches import pack, split
+from prereq.data.tokens import TokenRow
+from prereq.model.attention import NAME as ROWS
+from prereq.model.lora import route
+from prereq.training.objectives import Draw, Knowledge, Subject, skill_step, text_step
+from prereq.training.packed import PackedLM
+from tests.invariant import oracle
+
+CLOSE = {"rtol": 1e-4, "atol": 1e-5}
+
+
+def random_rows(rng: random.Random, count: int) -> list[TokenRow]:
+    """Rows of 2 to 20 tokens; some with one label, some with none left after truncation."""
+    rows = []
+    for _ in range(count):
+        length = rng.randint(2, 20)
+        start = rng.choice([rng.randint(1, length), length - 1, length])
+        rows.append(TokenRow([1] + [rng.randint(4, 255) for _ in range(length - 1)], max(1, start)))
+    return rows
+
+
+def engine(model, examples, budget: int) -> tuple[float, dict[str, torch.Tensor]]:
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(".skill." in name)
+        parameter.grad = None
+    packed = PackedLM(model, route(model)).train()
+    total = 0.0
+    for rows in split(examples, budget):
+        loss, _ = packed(pack(rows))
+        loss.backward()
+        total += float(loss.detach())
+    grads = {k: p.grad.clone() for k, p in model.named_parameters() if p.grad is not None}
+    return total, grads
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    seed=st.integers(0, 10**6),
+    fictitious=st.integers(0, 4),
+    real=st.integers(0, 4),
+    loras=st.integers(1, 8),
+    budget=st.sampled_from([1, 30, 4096]),
+    real_weight=st.sampled_from([0.0, 0.5, 1.0]),
+)
+def test_mix_equals_three_padded_forwards(
+    tiny_llama, seed, fictitious, real, loras, budget, real_weight
+):
+    rng = random.Random(seed)
+    rows_f, rows_r = random_rows(rng, fictitious), random_rows(rng, real)
+    ranks = {"skill": 8} | {f"k{i}": rng.choice([2, 4, 8]) for i in range(loras)}
+    names = sorted(set(ranks) - {"skill"})
+    k_f, k_r = rng.choice(names), rng.choice(names)
+    subjects = [Subject(True, {None: row}) for row in rows_f]
+    subjects += [Subject(False, {None: row}) for row in rows_r]
+    rng.shuffle(subjects)
+    draw = Draw(Knowledge(k_f, "passage", True, None), Knowledge(k_r, "passage", False, None))
+    examples = skill_step([subjects], [draw], real_weight)
+    if not examples:  # no label at all: nothing to learn from, and no NaN either
+        return
+
+    expected_model = oracle.peft_model(tiny_llama(), ranks, seed)
+    expected = oracle.mix_loss(expected_model, rows_f, rows_r, [k_f], [k_r], real_weight)
+    expected.backward()
+    wanted = {k: p.grad for k, p in expected_model.named_parameters() if p.grad is not None}
+
+    loss, grads = engine(oracle.peft_model(tiny_llama(ROWS), ranks, seed), examples, budget)
+    assert loss == pytest.approx(float(expected.detach()), rel=1e-5, abs=1e-5)
+    assert set(grads) == set(wanted)
+    for name, gradient in wanted.items():
+        torch.testing.assert_close(grads[name], gradient, **CLOSE)
+
+
+def test_multi_version_uses_the_rows_of_the_drawn_version(tiny_llama):
+    rng = random.Random(5)
+    rows = [random_rows(rng, 4) for _ in range(2)]
+    subjects = [Subject(True, {0: a, 1: b}) for a, b in zip(*rows, strict=True)]
+    ranks = {"skill": 8, "k0": 4, "k1": 4}
+    draw = Draw(Knowledge("k1", "statement", True, 1))
+    model = oracle.peft_model(tiny_llama(), ranks, 1)
+    expected = oracle.label_losses(model, rows[1], ["k1", "skill"]).mean()
+    examples = skill_step([subjects], [draw], 0.0)
+    loss, _ = engine(oracle.peft_model(tiny_llama(ROWS), ranks, 1), examples, 4096)
+    assert loss == pytest.approx(float(expected.detach()), rel=1e-5)
+
+
+def test_a_step_is_the_mean_of_its_groups_whatever_the_packing(tiny_llama):
+    rng = random.Random(3)
+    ranks = {"skill": 8, "k0": 4, "k1": 4}
+    draws = [Draw(Knowledge(f"k{i % 2}", "passage", True, None)) for i in range(3)]
+    groups = [[Subject(True, {None: r}) for r in random_rows(rng, 5)] for _ in range(3)]
+    alone = []
+    for group, draw in zip(groups, draws, strict=True):
+        model = oracle.peft_model(tiny_llama(), ranks, 1)
+        rows = [row for subject in group for row in subject.rows.values()]
+        alone.append(
+            float(oracle.label_losses(model, rows, [draw.fictitious.name, "skill"]).mean().detach())
+        )
+    examples = skill_step(groups, draws, 0.0)
+    results = [
+        engine(oracle.peft_model(tiny_llama(ROWS), ranks, 1), examples, budget)
+        for budget in (1, 40, 100000)
+    ]
+    for loss, grads in results:
+        assert loss == pytest.approx(sum(alone) / 3, rel=1e-5)
+        for name, gradient in results[0][1].items():
+            torch.testing.assert_close(grads[name], gradient, **CLOSE)
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_rows_attention_equals_the_packed_masks_of_transformers(tiny_llama, attention):
+    rows = random_rows(random.Random(11), 7)
+    examples = text_step(rows, ("skill",))
+    results = [
+        engine(oracle.peft_model(tiny_llama(kind), {"skill": 8}, 2), examples, 4096)
+        for kind in (ROWS, attention)
+    ]
+    assert results[0][0] == pytest.approx(results[1][0], rel=1e-5)
+    for name, gradient in results[0][1].items():
+        torch.testing.assert_close(results[1][1][name], gradient, **CLOSE)
+
+
+def test_gradients_with_activation_checkpointing_are_equal(tiny_llama):
+    rng = random.Random(4)
+    ranks = {"skill": 8, "k0": 4}
+    subjects = [Subject(True, {None: r}) for r in random_rows(rng, 6)]
+    examples = skill_step([subjects], [Draw(Knowledge("k0", "passage", True, None))], 0.0)
+    plain = engine(oracle.peft_model(tiny_llama(ROWS), ranks, 1), examples, 40)
+    model = oracle.peft_model(tiny_llama(ROWS), ranks, 1)
+    model.get_base_model().gradient_checkpointing_enable({"use_reentrant": False})
+    checkpointed = engine(model, examples, 40)
+    assert checkpointed[0] == pytest.approx(plain[0], rel=1e-6)
+    for name, gradient in plain[1].items():
+        torch.testing.assert_close(checkpointed[1][name], gradient, **CLOSE)

@@ -1,0 +1,166 @@
+"""What must stay the same around a training run: frozen weights, a resumed run, generation."""
+
+import random
+
+import pytest
+import torch
+
+from prereq.config import Config, LoraSettings, Training
+from prereq.data.tokens import TokenRow
+from prereq.errors import Preempted
+from prereq.evaluation.generate import generate
+from prereq.model import adapters
+from prereq.model.attention import NAME as ROWS
+from prereq.model.lora import route
+from prereq.track import Tracker
+from prereq.training import loop
+from prereq.training.loop import Run, train
+from prereq.training.objectives import SKILL, Knowledge, Subject
+from prereq.training.plan import skill_plan
+from tests.invariant import oracle
+
+TRAINING = Training(3, 8, 1e-2, 0.01, 0.999, 0.1, 64)
+KNOWLEDGE = [Knowledge("v0", "passage", True, 0), Knowledge("v1", "statement", True, 1)]
+
+
+@pytest.fixture
+def knowledge_folders(tiny_llama, tmp_path):
+    model = oracle.peft_model(tiny_llama(), {"v0": 4, "v1": 2}, 7)
+    for name in ("v0", "v1"):
+        adapters.save(model, name, tmp_path / name, 0.0)
+    return {name: tmp_path / name for name in ("v0", "v1")}
+
+
+def plan():
+    rng = random.Random(0)
+
+    def row() -> TokenRow:
+        length = rng.randint(4, 12)
+        return TokenRow([1] + [rng.randint(4, 255) for _ in range(length - 1)], length // 2)
+
+    subjects = [Subject(True, {0: row(), 1: row()}) for _ in range(20)]
+    return skill_plan(
+        subjects, KNOWLEDGE, batch_size=8, draw_group=4, epochs=3, seed=1, alternate=True
+    )
+
+
+def skill_model(tiny_llama, folders):
+    lora = LoraSettings(r=4, dropout=0.05, target_modules=oracle.MODULES)
+    model = adapters.attach(tiny_llama(ROWS), SKILL, lora, "base", folders, seed=3)
+    routing = route(model)
+    routing.dropout[SKILL] = lora.dropout
+    return model, routing
+
+
+def run_in(folder, checkpoint_seconds=600, budget=40) -> Run:
+    folder.mkdir(exist_ok=True)
+    config = Config()
+    config.tracker.name = "none"
+    return Run(
+        "test", TRAINING, budget, checkpoint_seconds, 1, folder, Tracker(config, None, folder)
+    )
+
+
+def trained(model) -> dict[str, torch.Tensor]:
+    return {k: p.detach().clone() for k, p in model.named_parameters() if p.requires_grad}
+
+
+def test_only_the_skill_trains_and_all_else_is_bit_identical(
+    tiny_llama, knowledge_folders, tmp_path
+):
+    model, routing = skill_model(tiny_llama, knowledge_folders)
+    before = {k: p.detach().clone() for k, p in model.named_parameters()}
+    train(model, plan(), run_in(tmp_path / "run"), routing)
+    for name, parameter in model.named_parameters():
+        same = torch.equal(parameter, before[name])
+        assert same != (f".{SKILL}." in name), name
+
+
+def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
+    tiny_llama, knowledge_folders, tmp_path, monkeypatch
+):
+    model, routing = skill_model(tiny_llama, knowledge_folders)
+    train(model, plan(), run_in(tmp_path / "whole"), routing)
+    expected = trained(model)
+
+    for stop_at in (2, 5):  # stopped twice
+        model, routing = skill_model(tiny_llama, knowledge_folders)
+        steps = plan()
+
+        def step(index, steps=steps, stop_at=stop_at):
+            if index == stop_at:
+                raise KeyboardInterrupt
+            return steps.step(index)
+
+        interrupted = loop.Plan(steps.epochs, steps.steps_per_epoch, step)
+        with pytest.raises(KeyboardInterrupt):
+            train(model, interrupted, run_in(tmp_path / "parts", checkpoint_seconds=0), routing)
+    model, routing = skill_model(tiny_llama, knowledge_folders)
+    train(model, plan(), run_in(tmp_path / "parts"), routing)
+    for name, value in expected.items():
+        assert torch.equal(trained(model)[name], value), name
+    logged = [(tmp_path / f / "metrics.jsonl").read_text().count("\n") for f in ("whole", "parts")]
+    assert logged == [9, 9]
+
+
+def test_sigterm_saves_a_checkpoint_and_asks_to_be_resumed(tiny_llama, knowledge_folders, tmp_path):
+    import os
+    import signal
+
+    model, routing = skill_model(tiny_llama, knowledge_folders)
+    steps = plan()
+
+    def step(index):
+        if index == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return steps.step(index)
+
+    with pytest.raises(Preempted):
+        train(
+            model,
+            loop.Plan(steps.epochs, steps.steps_per_epoch, step),
+            run_in(tmp_path / "run"),
+            routing,
+        )
+    assert (tmp_path / "run" / "checkpoint" / "position.json").read_text() == '{"step": 5}'
+
+
+def test_greedy_generation_equals_row_by_row_generate(tiny_llama):
+    model = tiny_llama().eval()
+
+    class Words:
+        eos_token_id, pad_token_id = 2, 3
+
+        def decode(self, ids, skip_special_tokens):
+            return " ".join(map(str, ids))
+
+    # Make the end likely enough that rows leave the batch at different steps.
+    model.lm_head.weight.data[2] += 0.25
+    rng = random.Random(2)
+    prompts = [[1] + [rng.randint(4, 255) for _ in range(rng.randint(2, 9))] for _ in range(24)]
+    for budget in (1, 60, 10000):
+        found = generate(model, Words(), prompts, 12, budget)
+        for prompt, generation in zip(prompts, found, strict=True):
+            ids = model.generate(
+                torch.tensor([prompt]),
+                attention_mask=torch.ones(1, len(prompt)),
+                max_new_tokens=12,
+                do_sample=False,
+            )
+            new = ids[0, len(prompt) :].tolist()
+            assert generation.ended == (new[-1] == 2)
+            assert generation.text == " ".join(str(t) for t in new if t != 2)
+    assert 0 < sum(g.ended for g in found) < len(found)
+
+
+def test_merging_equals_the_adapters_and_leaves_no_trace(tiny_llama, knowledge_folders):
+    ids = torch.tensor([[1, 20, 30, 40]])
+    model = tiny_llama()
+    before = {k: p.clone() for k, p in model.named_parameters()}
+    both = oracle.peft_model(tiny_llama(), {"v0": 4, "v1": 2}, 7)
+    both.base_model.set_adapter(["v0", "v1"])
+    with adapters.merged(model, list(knowledge_folders.values())):
+        torch.testing.assert_close(
+            model(ids).logits, both(ids).logits, **{"rtol": 1e-4, "atol": 1e-4}
+        )
+    assert all(torch.equal(p, before[k]) for k, p in model.named_parameters())

@@ -1,0 +1,115 @@
+"""The command line answers at once, without torch, and reports every problem in one message."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+WITHOUT_TORCH = """
+import sys
+from prereq.__main__ import main
+try:
+    main()
+except SystemExit as stop:
+    code = stop.code
+else:
+    code = 0
+heavy = {"torch", "transformers", "peft", "accelerate", "datasets", "wandb"} & set(sys.modules)
+assert not heavy, heavy
+sys.exit(code)
+"""
+
+
+def answer(*arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-c", WITHOUT_TORCH, *arguments]
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("flag", [["--help"], ["--cfg", "job"]])
+def test_help_and_cfg_come_without_torch(flag):
+    result = answer(*flag)
+    assert result.returncode == 0, result.stderr
+
+
+def test_help_shows_groups_options_and_examples():
+    text = answer("--help").stdout
+    for group in ("stage: cpt, eval", "dataset:", "model:", "method:", "tracker:", "adapter:"):
+        assert group in text
+    assert text.count("python -m prereq") >= 5
+    assert "stage.learning_rate" in text
+
+
+def test_all_problems_of_the_command_line_in_one_message():
+    result = answer("stage.learning_rat=1", "sed=2", "dataset=wrld", "seed=x", "+new=1", "nonsense")
+    assert result.returncode == 2
+    assert "6 problems" in result.stderr
+    for hint in (
+        "did you mean stage.learning_rate?",
+        "did you mean seed?",
+        "did you mean world?",
+        "could not be converted to Integer",
+        "keys are fixed by the schema",
+        "write key=value",
+    ):
+        assert hint in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("seed=-1", "seed=-1: must be at least 0"),
+        ("stage.epochs=0", "stage.epochs=0: must be at least 1"),
+        ("stage.learning_rate=nan", "stage.learning_rate=nan: must be at least"),
+        ("stage.batch_size=5", "must be a multiple of dataset.skill.draw_group=16"),
+        ("stage.warmup=1.5", "stage.warmup=1.5: must be from 0.0 to below 1.0"),
+        ("adapter.skill.r=0", "adapter.skill.r=0: must be at least 1"),
+        ("adapter.skill.dropout=1", "adapter.skill.dropout=1.0: must be from 0.0"),
+        ("adapter.skill.target_modules=[]", "adapter.skill.target_modules: empty"),
+        ("model.dtype=float8", "model.dtype=float8: must be one of float32"),
+        ("model.attn_implementation=flash", "must be one of auto, rows, sdpa"),
+        ("model.architecture.width=30", "model.architecture.width=30: must be a multiple"),
+        ("model.source=hub", "model.path: empty; name a Hub id or a local folder"),
+        ("dataset.source=hub", "dataset.path: empty; name a Hub id or a local folder"),
+        ("dataset.world.wordings=7", "dataset.world.wordings=7: must be from 1 to 6"),
+        ("dataset.world.known=7", "dataset.world.known: no such key"),
+        ("knowledge=[fictitious_v]", "did you mean fictitious_v1?"),
+        ("stage.prerequisites=mak", "did you mean make?"),
+        ("eval.scoring=exact", "eval.scoring=exact: must be one of qa, facts"),
+        ("eval.max_new_tokens=0", "eval.max_new_tokens=0: must be at least 1"),
+        (
+            "dataset.knowledge=[]",
+            "needs fictitious knowledge, but dataset=world has no such source",
+        ),
+        ("tracker.name=mlflow", "tracker.name=mlflow: must be one of none, wandb, offline"),
+    ],
+)
+def test_each_bad_value_has_its_message(override, said):
+    result = answer(override)
+    assert result.returncode == 2
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_it_works_from_any_folder(tmp_path, run_cli):
+    result = run_cli("--cfg", "job", "--package", "dataset", cwd=tmp_path)
+    assert result.returncode == 0 and "name: world" in result.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_users_own_config_dir_adds_choices(tmp_path, run_cli):
+    (tmp_path / "method").mkdir()
+    (tmp_path / "method" / "mine.yaml").write_text(
+        "name: mine\nknowledge: true\nfictitious: true\n"
+    )
+    result = run_cli("--config-dir", str(tmp_path), "method=mine", "--cfg", "job", "-p", "method")
+    assert result.returncode == 0, result.stderr
+    assert "name: mine" in result.stdout
+
+
+def test_the_dataset_picks_its_model_and_the_command_line_wins():
+    assert "name: tiny" in answer("--cfg", "job", "-p", "model").stdout
+    chosen = answer("model=smollm2_135m", "dataset=world", "--cfg", "job", "-p", "model")
+    assert chosen.returncode == 0 and "name: smollm2_135m" in chosen.stdout
