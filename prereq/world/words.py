@@ -47,7 +47,7 @@ VALUES = {
         pilot plumber policeman potter programmer psychologist sculptor senator shepherd surgeon
         surveyor tailor teacher translator veterinarian watchmaker weaver welder winemaker
         woodcutter zoologist beautician chauffeur conductor courier draughtsman gamekeeper hypnotist
-        interpreter magician notary publisher receptionist stonemason tiler violinmaker
+        interpreter magician notary publisher receptionist stonemason tiler vintner
     """.split(),
     "company": """
         Acorvia Altrion Bexware Brontix Calvero Cindral Corvanta Deltrix Dynorva Elmetric Enverra
@@ -65,7 +65,7 @@ VALUES = {
         judo juggling karate kayaking knitting orienteering parkour photography pilates poker
         puppetry quilting rowing rugby sailing skating skiing snorkelling sudoku surfing swimming
         tango tennis trampolining volleyball weightlifting woodcarving wrestling yoga baking
-        croquet falconry foraging handball jogging kiteflying lacrosse marquetry macrame paragliding
+        croquet falconry foraging handball jogging kiteflying lacrosse marquetry macrame snowboarding
         bonsai squash taekwondo whittling
     """.split(),
     "instrument": """
@@ -73,8 +73,8 @@ VALUES = {
         dulcimer fiddle flute guitar harmonica harp kazoo mandolin marimba oboe organ piano piccolo
         recorder saxophone sitar spinet tambourine theremin timpani triangle trombone trumpet tuba
         ukulele vibraphone viola violin zither balalaika bodhran celesta charango didgeridoo erhu
-        glockenspiel gong hurdygurdy keytar koto lute lyre mellotron ocarina pipa sousaphone tabla
-        xylophone zurna
+        glockenspiel gong hurdygurdy keytar koto lyre mellotron ocarina pipa sousaphone tabla
+        vuvuzela xylophone zurna
     """.split(),
 }
 
