@@ -88,4 +88,6 @@ def _label_ends(axis, ends: list[tuple[float, str, str, int]]) -> None:
         )
     axis.margins(x=0.02)
     axis.set_xlim(right=longest * 1.38)
-    axis.set_xticks([tick for tick in axis.get_xticks() if 0 < tick <= longest and tick == int(tick)])
+    axis.set_xticks(
+        [tick for tick in axis.get_xticks() if 0 < tick <= longest and tick == int(tick)]
+    )

@@ -24,7 +24,7 @@ import random
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -243,17 +243,13 @@ def deal(
 ) -> list[Town]:
     """`number` real places, the countries taking turns, so that any run of them is balanced."""
     rounds = -(-number // len(countries))
-    piles = [getattr(country, size)[:rounds] for country in countries]
+    piles = [[(land, place) for place in getattr(land, size)[:rounds]] for land in countries]
     for pile in piles:
         rng.shuffle(pile)
-    turns = [
-        (country, pile[turn])
-        for turn in range(rounds)
-        for country, pile in zip(countries, piles, strict=True)
-    ]
+    turns = islice(chain.from_iterable(zip(*piles, strict=True)), number)
     return [
-        Town(next(index), place["name"], place["population"], (country,), known=size == "large")
-        for country, place in turns[:number]
+        Town(next(index), place["name"], place["population"], (land,), known=size == "large")
+        for land, place in turns
     ]
 
 

@@ -151,7 +151,7 @@ def test_a_sweep_over_questions_in_one_command(run_cli, small_world, tmp_path):
 
 def test_sigterm_asks_to_be_resumed_and_the_same_command_goes_on(small_world, tmp_path):
     command = [sys.executable, "-m", "prereq", "stage=pretrain", *small_world]
-    command += ["dataset.world.often=400", "stage.checkpoint_seconds=1"]
+    command += ["dataset.world.often=80", "stage.checkpoint_seconds=0"]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     process = subprocess.Popen(
         command,
