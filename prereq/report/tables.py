@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from statistics import fmean
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -13,16 +14,28 @@ from prereq.store import Artifact
 out = Console(highlight=False)
 RESAMPLES = 2000
 
-# Heading, split, metric, which knowledge is plugged in: each a column where it has values.
+# What a cell holds: split, metric, and whether a knowledge LoRA is plugged in.
+BEST = ("held_out", "accuracy", False)
+LAST = ("held_out_last", "accuracy", False)
+# Heading and the values of its cells, written one after the other.
 COLUMNS = (
-    ("held out, best epoch", "held_out", "accuracy", "alone"),
-    ("held out, last epoch", "held_out_last", "accuracy", "alone"),
-    ("plugged in: own version", "plug_in", "own", "plugged"),
-    ("other version", "plug_in", "other", "plugged"),
-    ("skill alone", "plug_in", "own", "alone"),
-    ("fictitious facts memorised", "memorised", "accuracy", "alone"),
-    ("unknown facts memorised", "unknown", "accuracy", "alone"),
-    ("tells known from unseen (AUROC)", "held_out_against_unseen", "confidence_auroc", "alone"),
+    ("held out,\nbest epoch", (BEST,)),
+    ("held out,\nlast epoch", (LAST,)),
+    (
+        "plugged in:\nown/other/alone",
+        (("plug_in", "own", True), ("plug_in", "other", True), ("plug_in", "own", False)),
+    ),
+    (
+        "memorised:\nfict./unknown",
+        (("memorised", "accuracy", False), ("unknown", "accuracy", False)),
+    ),
+    ("AUROC", (("held_out_against_unseen", "confidence_auroc", False),)),
+)
+LEGEND = (
+    "percent right. held out: facts the base model knows, in no training row (± half a 95 % interval "
+    "over rows); plugged in: invented people by their own version, the other one, and without "
+    "knowledge; memorised: training facts the base model does not hold; AUROC: confidence, known "
+    "against never seen"
 )
 
 
@@ -38,56 +51,55 @@ def comparison(results: Sequence[Scored]) -> None:
 
 
 def _table(title: str, results: Sequence[Scored]) -> Table:
-    seeds = sorted({r.seed for r in results})
-    caption = (
-        f"percent, mean over seeds {', '.join(map(str, seeds))}; ± half a 95 % interval over rows"
+    seeds = ", ".join(str(seed) for seed in sorted({r.seed for r in results}))
+    table = Table(
+        title=f"{title} · mean over seeds {seeds}",
+        caption=LEGEND,
+        title_justify="left",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        collapse_padding=True,
     )
-    table = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
+    methods = list(dict.fromkeys(r.method for r in results))
+    columns = [c for c in COLUMNS if any(_pick(results, m, c[1][0]) for m in methods)]
     table.add_column("method", no_wrap=True)
-    columns = [c for c in COLUMNS if any(_cell(results, m, c) for m in _methods(results))]
-    for heading, *_ in columns:
-        table.add_column(heading, justify="right")
-    for method in _methods(results):
-        table.add_row(method, *(_cell(results, method, column) or "–" for column in columns))
+    for heading, _ in columns:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for method in methods:
+        table.add_row(method, *(_cell(results, method, parts) for _, parts in columns))
     return table
 
 
-def _methods(results: Sequence[Scored]) -> list[str]:
-    return list(dict.fromkeys(r.method for r in results))
-
-
-def _pick(results: Sequence[Scored], method: str, column: tuple) -> list[Score]:
-    _, split, metric, plugged = column
+def _pick(results: Sequence[Scored], method: str, part: tuple[str, str, bool]) -> list[Score]:
+    split, metric, plugged = part
     return [
         score
         for r in results
         if r.method == method
         for score in r.scores
-        if (score.split, score.metric) == (split, metric)
-        and bool(score.knowledge) == (plugged == "plugged")
+        if (score.split, score.metric, bool(score.knowledge)) == (split, metric, plugged)
     ]
 
 
-def _cell(results: Sequence[Scored], method: str, column: tuple) -> str | None:
-    scores = _pick(results, method, column)
-    if not scores:
-        return None
-    value = fmean(score.value for score in scores)
-    halves = [(s.high - s.low) / 2 for s in scores if s.low is not None]
-    if not halves:
-        return f"{value:.1f}"
+def _cell(results: Sequence[Scored], method: str, parts: tuple) -> str:
+    picked = [_pick(results, method, part) for part in parts]
+    values = [f"{fmean(s.value for s in scores):.1f}" if scores else "–" for scores in picked]
+    if len(parts) > 1 or not picked[0] or picked[0][0].low is None:
+        return "/".join(values)
     # Seeds are independent, so the half-widths of their intervals add in squares.
-    half = sum(h * h for h in halves) ** 0.5 / len(halves)
-    return f"{value:.1f} ± {half:.1f}"
+    halves = [(score.high - score.low) / 2 for score in picked[0]]
+    return f"{values[0]} ± {sum(h * h for h in halves) ** 0.5 / len(halves):.1f}"
 
 
 def _sentences(results: Sequence[Scored]) -> list[str]:
     """The finding: the best Prereq method against the best plain one, each at its best epoch."""
 
     def best(prefix: tuple[str, ...]) -> tuple[str, float] | None:
-        methods = [m for m in _methods(results) if m.split(" ")[0] in prefix]
-        values = {m: [s.value for s in _pick(results, m, COLUMNS[0])] for m in methods}
-        values = {m: fmean(v) for m, v in values.items() if v}
+        methods = {r.method for r in results if r.method.split(" ")[0] in prefix}
+        picked = {m: _pick(results, m, BEST) for m in sorted(methods)}
+        values = {m: fmean(s.value for s in scores) for m, scores in picked.items() if scores}
         return max(values.items(), key=lambda item: item[1]) if values else None
 
     ours = best(("prereq_tune", "prereq_fictitious", "prereq_plain"))
@@ -99,7 +111,7 @@ def _sentences(results: Sequence[Scored]) -> list[str]:
         f"On facts the model knows and was not trained on, {ours[0]} answers {ours[1]:.1f} % right at "
         f"its best epoch, {plain[0]}, the better plain fine-tuning, {plain[1]:.1f} %{difference}."
     ]
-    last = {m: [s.value for s in _pick(results, m, COLUMNS[1])] for m in (ours[0], plain[0])}
+    last = {m: [s.value for s in _pick(results, m, LAST)] for m in (ours[0], plain[0])}
     if all(last.values()):
         said.append(
             f"By the last epoch plain fine-tuning has gone to {fmean(last[plain[0]]):.1f} %, "

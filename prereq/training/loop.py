@@ -82,6 +82,7 @@ def train(
         lr=run.training.learning_rate,
         betas=(0.9, run.training.beta2),
         weight_decay=run.training.weight_decay,
+        fused=True,
     )
     first = checkpoints.load(run.folder, trained, optimizer)
     wrapped, optimizer = accelerator.prepare(packed, optimizer)
