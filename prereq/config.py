@@ -145,7 +145,7 @@ class ModelConfig:
     name: str = MISSING
     source: str = "hub"  # hub | tiny (made by stage=pretrain) | smollm2 (the packaged GGUF)
     path: str | None = None  # Hub id or local folder
-    dtype: str = "float32"  # of the base weights; adapters train in float32
+    dtype: str = "float32"  # of the base weights (or auto); adapters train in float32
     attn_implementation: str = "auto"
     trust_remote_code: bool = False
     architecture: Architecture = field(default_factory=Architecture)

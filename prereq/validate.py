@@ -7,7 +7,7 @@ from dataclasses import fields
 from prereq.config import Config, Training, layer
 
 FORMS = ("passage", "statement")
-DTYPES = ("float32", "bfloat16", "float16")
+DTYPES = ("auto", "float32", "bfloat16", "float16")
 WORDINGS = 6  # in which the embedded world can state a fact
 ATTENTION = ("auto", "rows", "sdpa", "eager", "flash_attention_2", "flex_attention")
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
+from prereq.model.head import head_logits
+
 
 @dataclass(frozen=True, slots=True)
 class Generation:
@@ -65,16 +67,16 @@ def _batch(model, tokenizer, prompts, max_new_tokens):
     total = torch.zeros(len(prompts), device=device)
     cache = DynamicCache(config=model.config)
     for step in range(max_new_tokens):
-        logits = model(
+        states = model.base_model(
             input_ids=tokens,
             attention_mask=mask,
             position_ids=position,
             past_key_values=cache,
             use_cache=True,
-            logits_to_keep=1,
-        ).logits[:, -1]
-        best, tokens = logits.float().max(-1)
-        total = total + best - logits.float().logsumexp(-1)
+        ).last_hidden_state
+        logits = head_logits(model, states[:, -1])
+        best, tokens = logits.max(-1)
+        total = total + best - logits.logsumexp(-1)
         ended = tokens == end
         alive = ~ended
         if step + 1 == max_new_tokens:

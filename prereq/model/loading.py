@@ -50,7 +50,7 @@ def load_model(
     try:
         model = AutoModelForCausalLM.from_pretrained(
             path,
-            dtype=getattr(torch, config.dtype),
+            dtype=getattr(torch, dtype_of(config)),
             attn_implementation=attention_function,
             trust_remote_code=config.trust_remote_code,
         )
@@ -59,11 +59,19 @@ def load_model(
     return model.to(device).requires_grad_(False)
 
 
+def dtype_of(config: ModelConfig) -> str:
+    """`auto`: bfloat16 where the hardware multiplies it (GPUs, CPUs with AVX-512 BF16 or AMX)."""
+    if config.dtype != "auto":
+        return config.dtype
+    fast = torch.cuda.is_available() or torch.cpu._is_avx512_bf16_supported()
+    return "bfloat16" if fast else "float32"
+
+
 def attention_for_training(config: ModelConfig, device: torch.device) -> str:
     """`auto`: variable-length FlashAttention where it is installed on a GPU, else padded rows."""
     if config.attn_implementation != "auto":
         return config.attn_implementation
-    flash = device.type == "cuda" and config.dtype != "float32"
+    flash = device.type == "cuda" and dtype_of(config) != "float32"
     if flash and importlib.util.find_spec("flash_attn"):
         return "flash_attention_2"
     return attention.NAME

@@ -27,7 +27,8 @@ class _AddLora(torch.autograd.Function):
     """`y[span] += scale · dropout(x[span]) Aᵀ Bᵀ`, in place; y [1, T, out], x [1, T, in].
 
     A frozen adapter stores no activation and computes no weight gradient; its only work in the
-    backward is the gradient of its input.
+    backward is the gradient of its input. Products are taken in the base's dtype; the weights of an
+    adapter, and so its updates, stay float32.
     """
 
     @staticmethod
@@ -39,36 +40,35 @@ class _AddLora(torch.autograd.Function):
             keep = torch.empty_like(part).bernoulli_(1 - dropout).div_(1 - dropout)
             part = part * keep
         trains = a.requires_grad
-        inner = part.to(a.dtype) @ a.t()  # [span, r]
-        product = inner @ b.t()
-        flat_y[start:stop].add_(product.to(y.dtype), alpha=scale)
+        low_a, low_b = a.to(x.dtype), b.to(x.dtype)
+        inner = part @ low_a.t()  # [span, r]
+        flat_y[start:stop].addmm_(inner, low_b.t(), alpha=scale)
         ctx.mark_dirty(y)
-        ctx.save_for_backward(a, b, flat_x if trains else None, inner if trains else None, keep)
-        ctx.scale, ctx.start, ctx.stop = scale, start, stop
+        ctx.save_for_backward(low_a, low_b, flat_x if trains else None, inner if trains else None, keep)
+        ctx.scale, ctx.start, ctx.stop, ctx.weights = scale, start, stop, a.dtype
         return y
 
     @staticmethod
     def backward(ctx, grad):
         a, b, x, inner, keep = ctx.saved_tensors
         flat_grad = grad.reshape(-1, grad.shape[-1])
-        part = flat_grad[ctx.start : ctx.stop].to(b.dtype)
-        grad_inner = (part @ b) * ctx.scale  # [span, r]
+        part = flat_grad[ctx.start : ctx.stop]
+        grad_inner = (part @ b).mul_(ctx.scale)  # [span, r]
         grad_a = grad_b = grad_x = None
         if inner is not None:
             seen = x[ctx.start : ctx.stop]
             seen = seen if keep is None else seen * keep
-            grad_a = grad_inner.t() @ seen.to(a.dtype)
-            grad_b = (part.t() @ inner) * ctx.scale
+            grad_a = (grad_inner.t() @ seen).to(ctx.weights)
+            grad_b = (part.t() @ inner).to(ctx.weights).mul_(ctx.scale)
         if ctx.needs_input_grad[1]:
-            grad_part = (grad_inner @ a).to(grad.dtype)
+            grad_part = grad_inner @ a
             if keep is not None:
-                grad_part = grad_part * keep
+                grad_part.mul_(keep)
             if len(grad_part) == len(flat_grad):
                 grad_x = grad_part
             else:
                 grad_x = grad_part.new_zeros(len(flat_grad), a.shape[1])
                 grad_x[ctx.start : ctx.stop] = grad_part
-        if grad_x is not None:
             grad_x = grad_x.view(*grad.shape[:-1], -1)
         return grad, grad_x, grad_a, grad_b, None, None, None, None
 

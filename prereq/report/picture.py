@@ -60,7 +60,7 @@ def _panel(axis, results: Sequence[Scored], title: str) -> None:
         ends.append((means[-1], method, line.get_color(), epochs[len(means) - 1]))
     _label_ends(axis, ends)
     axis.set_xlabel("epoch of skill training")
-    axis.set_ylim(0, 100)
+    axis.set_ylim(0, 102)
     axis.set_title(title, loc="left")
     axis.grid(axis="y", color="#dddddd", linewidth=0.6)
     axis.spines[["top", "right"]].set_visible(False)
@@ -72,22 +72,20 @@ def _line(result: Scored) -> tuple[list[int], list[float]]:
 
 
 def _label_ends(axis, ends: list[tuple[float, str, str, int]]) -> None:
-    """Name each line at its end, moved apart where they would overlap."""
-    floor = -100.0
+    """Name each line at its end, from the top down, moved apart where they would overlap."""
+    ceiling = 100.0
     longest = max(epoch for *_, epoch in ends)
-    for value, method, colour, _ in sorted(ends):
-        floor = max(value, floor + 4.5)
+    for value, method, colour, _ in sorted(ends, reverse=True):
+        place = min(value, ceiling)
+        ceiling = place - 4.5
         axis.annotate(
             method,
-            (longest, floor),
+            (longest, place),
             xytext=(6, 0),
             textcoords="offset points",
             color=colour,
             va="center",
             fontsize=9,
         )
-    axis.margins(x=0.02)
-    axis.set_xlim(right=longest * 1.38)
-    axis.set_xticks(
-        [tick for tick in axis.get_xticks() if 0 < tick <= longest and tick == int(tick)]
-    )
+    axis.set_xlim(0, longest * 1.38)
+    axis.set_xticks([tick for tick in axis.get_xticks() if 0 < tick <= longest])

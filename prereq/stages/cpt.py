@@ -12,7 +12,7 @@ from prereq.data.sources import read_text
 from prereq.data.tokens import text_rows
 from prereq.errors import PrereqError
 from prereq.model import adapters
-from prereq.model.loading import attention_for_training, load_model, load_tokenizer
+from prereq.model.loading import attention_for_training, dtype_of, load_model, load_tokenizer
 from prereq.model.lora import route
 from prereq.stages import inputs
 from prereq.store import Artifact
@@ -43,7 +43,7 @@ def knowledge_adapter(config: Config, source: KnowledgeSource) -> Artifact:
         "data": inputs.rows_reference(data, source.subset, source.split),
         "training": training,
         "lora": config.adapter.knowledge,
-        "dtype": config.model.dtype,
+        "dtype": dtype_of(config.model),
         "seed": config.seed,
     }
     labels = {"seed": config.seed, "form": source.form, "fictitious": source.fictitious}

@@ -20,7 +20,7 @@ from prereq.evaluation import score
 from prereq.evaluation.generate import generate
 from prereq.evaluation.score import Item
 from prereq.model import adapters
-from prereq.model.loading import load_model, load_tokenizer
+from prereq.model.loading import dtype_of, load_model, load_tokenizer
 from prereq.stages import cpt, inputs, sft
 from prereq.store import Artifact
 from prereq.training.loop import device
@@ -78,7 +78,7 @@ def generations(config: Config, data: Artifact, skill: Artifact) -> Artifact:
         "data": [inputs.rows_reference(data, t.subset, t.split) for t in config.dataset.tests],
         "scoring": config.eval.scoring,  # it chooses the best epoch
         "max_new_tokens": config.eval.max_new_tokens,
-        "dtype": config.model.dtype,
+        "dtype": dtype_of(config.model),
     }
     labels = skill.manifest.get("labels", {})
     spec = inputs.spec(config, "generations", _name(config, skill), content, labels)

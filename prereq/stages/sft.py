@@ -13,7 +13,7 @@ from prereq.data.rows import SkillRow
 from prereq.data.sources import read_skill
 from prereq.errors import PrereqError
 from prereq.model import adapters
-from prereq.model.loading import attention_for_training, load_model, load_tokenizer
+from prereq.model.loading import attention_for_training, dtype_of, load_model, load_tokenizer
 from prereq.model.lora import route
 from prereq.stages import cpt, inputs
 from prereq.store import Artifact
@@ -47,7 +47,7 @@ def skill_adapter(config: Config) -> Artifact:
         "objective": {"draw_group": recipe.draw_group},
         "training": training,
         "lora": lora,
-        "dtype": config.model.dtype,
+        "dtype": dtype_of(config.model),
         "keep_epochs": recipe.keep_epochs,
         "seed": config.seed,
     }

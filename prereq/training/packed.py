@@ -8,6 +8,7 @@ from torch.utils.checkpoint import checkpoint
 from prereq.data.batches import TERMS, Pack
 from prereq.model.attention import NAME as ROWS
 from prereq.model.attention import RowLayout
+from prereq.model.head import head_logits
 from prereq.model.lora import Routing
 
 HEAD_CHUNK = 2048  # labels whose logits stand in memory at once
@@ -26,15 +27,13 @@ class PackedLM(nn.Module):
         self.routing = routing or Routing()
         inner = model.get_base_model() if hasattr(model, "get_base_model") else model
         self.rows = inner.config._attn_implementation == ROWS
-        object.__setattr__(self, "body", inner.base_model)  # registered once, under `model`
-        object.__setattr__(self, "head", inner.get_output_embeddings())
-        self.cap = getattr(inner.config, "final_logit_softcapping", None)
+        object.__setattr__(self, "inner", inner)  # registered once, under `model`
 
     def forward(self, pack: Pack) -> tuple[torch.Tensor, torch.Tensor]:
         self.routing.spans = pack.spans
         layout = {"row_layout": RowLayout(pack.lengths, pack.input_ids.device)} if self.rows else {}
         # With a cache transformers would drop its packed mask and attend across rows.
-        out = self.body(
+        out = self.inner.base_model(
             input_ids=pack.input_ids, position_ids=pack.position_ids, use_cache=False, **layout
         )
         hidden = out.last_hidden_state[0].index_select(0, pack.predict)  # [M, width]
@@ -52,7 +51,5 @@ class PackedLM(nn.Module):
         return torch.cat([checkpoint(self._chunk, h, t, use_reentrant=False) for h, t in chunks])
 
     def _chunk(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        logits = self.head(hidden).float()
-        if self.cap:
-            logits = self.cap * torch.tanh(logits / self.cap)
+        logits = head_logits(self.inner, hidden)
         return F.cross_entropy(logits, targets, reduction="none")

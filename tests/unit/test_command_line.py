@@ -68,7 +68,7 @@ def test_all_problems_of_the_command_line_in_one_message():
         ("adapter.skill.r=0", "adapter.skill.r=0: must be at least 1"),
         ("adapter.skill.dropout=1", "adapter.skill.dropout=1.0: must be from 0.0"),
         ("adapter.skill.target_modules=[]", "adapter.skill.target_modules: empty"),
-        ("model.dtype=float8", "model.dtype=float8: must be one of float32"),
+        ("model.dtype=float8", "model.dtype=float8: must be one of auto, float32"),
         ("model.attn_implementation=flash", "must be one of auto, rows, sdpa"),
         ("model.architecture.width=30", "model.architecture.width=30: must be a multiple"),
         ("model.source=hub", "model.path: empty; name a Hub id or a local folder"),
