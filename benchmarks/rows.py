@@ -10,7 +10,9 @@ from prereq.data.tokens import TokenRow
 WORDS = range(100, 20000)  # token ids that any of the models has
 
 
-def rows(rng: random.Random, count: int, low: int, high: int, labels: tuple[int, int] | None = None):
+def rows(
+    rng: random.Random, count: int, low: int, high: int, labels: tuple[int, int] | None = None
+):
     """`count` rows of `low` to `high` tokens; the last `labels` carry a label, or all but the first."""
     made = []
     for _ in range(count):

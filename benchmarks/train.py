@@ -31,7 +31,9 @@ DROPOUT = 0.05  # as published
 KNOWLEDGE = ("fictitious", "real")
 
 
-def model_with_adapters(folder: Path, dtype: torch.dtype, attention: str, knowledge: tuple[str, ...]):
+def model_with_adapters(
+    folder: Path, dtype: torch.dtype, attention: str, knowledge: tuple[str, ...]
+):
     """The base with a skill LoRA that trains and knowledge LoRAs that do not, all drawn at random."""
     from transformers import AutoModelForCausalLM
 
@@ -87,7 +89,8 @@ def plain_step(folder: Path, dtype: torch.dtype, terms):
             labels[i, row.start : len(row.ids)] = ids[i, row.start : len(row.ids)]
         logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, :-1]
         flat = logits.reshape(-1, logits.shape[-1]).float()
-        return F.cross_entropy(flat, labels[:, 1:].reshape(-1), reduction="sum"), (labels[:, 1:] != -100).sum()
+        wanted = labels[:, 1:].reshape(-1)
+        return F.cross_entropy(flat, wanted, reduction="sum"), (wanted != -100).sum()
 
     def step() -> None:
         total, means = 0.0, {}
@@ -133,9 +136,13 @@ def text_contest(folder: Path, token_rows: list) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="five repeats (default: nine)")
-    parser.add_argument("--model", type=Path, help="folder of the base model (default: SmolLM2-135M)")
+    parser.add_argument(
+        "--model", type=Path, help="folder of the base model (default: SmolLM2-135M)"
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = arguments.model or Path(scratch)
@@ -152,7 +159,9 @@ def main() -> None:
 
 
 def run(contests: dict, repeats: int) -> None:
-    table = Table(title=f"seconds a step, median (range) of {repeats}; {torch.get_num_threads()} threads")
+    table = Table(
+        title=f"seconds a step, median (range) of {repeats}; {torch.get_num_threads()} threads"
+    )
     for heading in ("contest", "prereq", "plain PEFT", "prereq, useful tokens/s"):
         table.add_column(heading)
     ratios = {}

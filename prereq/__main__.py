@@ -66,8 +66,8 @@ def main() -> None:
         console.print(str(error), markup=False)
         sys.exit(2)
     except Preempted as stop:
-        console.print(str(stop), markup=False)
-        sys.exit(Preempted.exit_code)
+        console.print(stop.message, markup=False)
+        raise
     except KeyboardInterrupt:
         console.print("\ninterrupted: the same command goes on from the last checkpoint")
         sys.exit(130)

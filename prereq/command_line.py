@@ -8,8 +8,10 @@ import difflib
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
-from hydra._internal.utils import get_args_parser
+from hydra import compose
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path, get_args_parser
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -42,14 +44,16 @@ def check(arguments: list[str]) -> None:
     if args.help or args.hydra_help or args.shell_completion or args.info:
         return
     parsed, found = _parse(args.overrides)
-    extra = (
-        [f"hydra.searchpath=[file://{Path(args.config_dir).resolve()}]"] if args.config_dir else []
-    )
-    with initialize_config_dir(str(conf_dir()), job_name="prereq", version_base="1.3"):
-        try:
-            config = _compose(parsed, extra, found)
-        except (HydraException, OmegaConfBaseException) as error:
-            raise ConfigError([*found, _first_line(error)]) from None
+    search_path = create_config_search_path(str(conf_dir()))
+    if args.config_dir:
+        search_path.append("command-line", str(Path(args.config_dir).resolve()))
+    loader = Hydra.create_main_hydra2("prereq", search_path).config_loader
+    try:
+        config = _compose(loader, parsed, found)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError([*found, _first_line(error)]) from None
+    finally:
+        GlobalHydra.instance().clear()
     if not found:
         found = problems(OmegaConf.to_object(config))
     if found:
@@ -66,12 +70,10 @@ def _parse(overrides: list[str]) -> tuple[list[Override], list[str]]:
     return parsed, found
 
 
-def _compose(parsed: list[Override], extra: list[str], found: list[str]) -> DictConfig:
+def _compose(loader: ConfigLoader, parsed: list[Override], found: list[str]) -> DictConfig:
     """The configuration of the overrides that are right (a sweep: of its first choice)."""
-    loader = GlobalHydra.instance().config_loader()
-    compose("config", extra)  # makes the search path known to the loader
     groups = {group for group in _groups(loader) if group}
-    choices, values = list(extra), []
+    choices, values = [], []
     for override in parsed:
         name = override.key_or_group
         if name.startswith("hydra"):
@@ -94,7 +96,7 @@ def _compose(parsed: list[Override], extra: list[str], found: list[str]) -> Dict
     return config
 
 
-def _groups(loader: Any, parent: str = "") -> list[str]:
+def _groups(loader: ConfigLoader, parent: str = "") -> list[str]:
     return [group for group in loader.list_groups(parent) if group != "hydra"]
 
 

@@ -59,7 +59,7 @@ class SkillRecipe:
 
 @dataclass
 class TestSplit:
-    """One split to generate answers for.
+    """One split to generate answers for, in the layout of skill rows.
 
     `epochs` says which of the kept epochs answer: `all`, `ends` (best and last), `best` or `last`.
     With `plug_in` each fictitious knowledge LoRA is plugged in, in turn, beside the skill alone.
@@ -123,6 +123,10 @@ class DatasetConfig:
     skill_r: int = 32
     dropout: float = 0.05
     tests: list[TestSplit] = field(default_factory=list)
+    prompt: str | None = None  # of long-form evaluation: asks about `{name}`
+    topics: str | None = None  # of long-form evaluation: a JSON list of names
+    fictitious_entities: int | None = None  # of the skill data; None: all (the scaling study)
+    seed: int = 42  # the recipe's, unless `seed` is given
     methods: list[str] = field(default_factory=list)  # what stage=pipeline compares
     pretrain: Training = field(default_factory=Training)
     world: WorldConfig = field(default_factory=WorldConfig)
@@ -148,6 +152,7 @@ class ModelConfig:
     dtype: str = "float32"  # of the base weights (or auto); adapters train in float32
     attn_implementation: str = "auto"
     trust_remote_code: bool = False
+    gradient_checkpointing: bool = False  # memory against speed; changes no result
     architecture: Architecture = field(default_factory=Architecture)
 
 
@@ -174,13 +179,15 @@ class MethodConfig:
     real: bool = True  # use real rows
     knowledge: bool = False  # with a knowledge LoRA active beside the skill
     known_only: bool = False  # drop real rows whose entity the base model does not know
+    popular: bool = False  # keep the better-known half of the real rows, by the column s_pop
+    forms: list[str] | None = None  # of knowledge: passage, statement; None: both
     real_weight: float | None = None  # of the plain term; None: the dataset's
 
 
 @dataclass
 class EvalConfig:
     name: str = MISSING
-    scoring: str = "qa"  # qa | facts
+    scoring: str = "qa"  # qa | final_answer | facts | long_form
     max_new_tokens: int = 128
     tokens_per_batch: int = 16384  # prompt and answer tokens generated at once
     bootstrap: int = 2000  # resamples of a confidence interval

@@ -15,7 +15,12 @@ class ConfigError(PrereqError):
         super().__init__(f"The configuration has {count}:\n{lines}")
 
 
-class Preempted(Exception):
-    """Training was told to stop and has saved its checkpoint: the same command resumes it."""
+class Preempted(SystemExit):
+    """Training was told to stop and has saved its checkpoint: the same command resumes it.
 
-    exit_code = 75  # EX_TEMPFAIL of sysexits.h: try again
+    A `SystemExit`, so that a sweep stops with it instead of going on to its next job.
+    """
+
+    def __init__(self, message: str):
+        super().__init__(75)  # EX_TEMPFAIL of sysexits.h: try again
+        self.message = message

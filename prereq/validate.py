@@ -8,6 +8,7 @@ from prereq.config import Config, Training, layer
 
 FORMS = ("passage", "statement")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
+SCORINGS = ("qa", "final_answer", "facts", "long_form")
 WORDINGS = 6  # in which the embedded world can state a fact
 ATTENTION = ("auto", "rows", "sdpa", "eager", "flash_attention_2", "flex_attention")
 
@@ -62,6 +63,11 @@ def _dataset(config: Config) -> list[str]:
             f"dataset.tests[{test.name}].epochs", test.epochs, ("all", "ends", "best", "last")
         )
     found += at_least("dataset.skill.real_weight", data.skill.real_weight, 0.0)
+    found += at_least("dataset.fictitious_entities", data.fictitious_entities, 1)
+    if config.eval.scoring == "long_form" and "{name}" not in (data.prompt or ""):
+        found.append(
+            f"dataset.prompt={data.prompt}: eval=long_form needs a prompt that holds {{name}}"
+        )
     found += at_least("dataset.skill.draw_group", data.skill.draw_group, 1)
     return found
 
@@ -165,21 +171,25 @@ def _method(config: Config) -> list[str]:
             found.append(
                 f"method={method.name}: uses neither real nor fictitious rows; switch one on"
             )
-        kinds = {source.fictitious for source in config.dataset.knowledge}
+        forms = method.forms or FORMS
+        for form in forms:
+            found += one_of("method.forms", form, FORMS)
+        kinds = {s.fictitious for s in config.dataset.knowledge if s.form in forms}
         needed = {True} if method.fictitious else set()
         needed |= {False} if method.real else set()
-        for fictitious in needed - kinds if method.knowledge else ():
-            kind = "fictitious" if fictitious else "real"
+        if method.knowledge and not needed & kinds:
+            kind = " or ".join("fictitious" if f else "real" for f in sorted(needed))
             found.append(
-                f"method={method.name}: needs {kind} knowledge, but dataset={config.dataset.name} has "
-                "no such source; add one to dataset.knowledge or choose another method"
+                f"method={method.name}: needs {kind} knowledge ({' or '.join(forms)}), but "
+                f"dataset={config.dataset.name} has no such source; add one to dataset.knowledge or "
+                "choose another method"
             )
     return found
 
 
 def _others(config: Config) -> list[str]:
     found = one_of("tracker.name", config.tracker.name, ("none", "wandb", "offline"))
-    found += one_of("eval.scoring", config.eval.scoring, ("qa", "facts"))
+    found += one_of("eval.scoring", config.eval.scoring, SCORINGS)
     found += at_least("eval.max_new_tokens", config.eval.max_new_tokens, 1)
     found += at_least("eval.tokens_per_batch", config.eval.tokens_per_batch, 1)
     found += at_least("eval.bootstrap", config.eval.bootstrap, 1)

@@ -49,20 +49,58 @@ def read_values(root: Path | str) -> dict[str, list[str]]:
     return json.loads(file.read_text("utf-8"))
 
 
+def read_topics(file: str | None) -> list[str]:
+    """The names that long-form evaluation asks about: a JSON list of strings."""
+    what = (
+        "it is a JSON list of names (persons or medical entities); the paper's authors publish theirs in "
+        "their code repository, UCSB-NLP-Chang/Prereq_tune"
+    )
+    if not file:
+        raise PrereqError(f"dataset.topics: not given; {what}. Write dataset.topics=FILE")
+    if not Path(file).exists():
+        raise PrereqError(f"dataset.topics={file}: no such file; {what}")
+    try:
+        names = json.loads(Path(file).read_text("utf-8"))
+    except json.JSONDecodeError as error:
+        raise PrereqError(f"dataset.topics={file}: not JSON ({error}); {what}") from None
+    if not isinstance(names, list) or not all(isinstance(n, str) and n.strip() for n in names):
+        raise PrereqError(f"dataset.topics={file}: not a list of non-empty strings; {what}")
+    if not names:
+        raise PrereqError(f"dataset.topics={file}: an empty list; {what}")
+    return names
+
+
 def read(root: Path | str, subset: str, split: str) -> list[dict[str, Any]]:
     """All rows of one split as dictionaries."""
-    folder = Path(root) / subset
     if not Path(root).exists():
         return list(_from_hub(str(root), subset, split))
-    files = [folder / f"{split}{suffix}" for suffix in SUFFIXES]
-    file = next((f for f in files if f.exists()), None)
-    if file is None:
+    files = split_files(root, subset, split)
+    if not files:
+        folder = Path(root) / subset
         there = sorted(p.stem for p in folder.iterdir()) if folder.exists() else []
         raise PrereqError(
-            f"{folder}: no split {split!r} ({' or '.join(f.name for f in files)}); "
+            f"{folder}: no split {split!r} ({split}.parquet, {split}.jsonl or a save_to_disk folder); "
             f"the folder has {', '.join(there) or 'nothing, or does not exist'}"
         )
-    return list(_from_file(file))
+    if files[0].suffix == ".arrow":
+        import datasets
+
+        return list(datasets.load_from_disk(str(Path(root) / subset / split)))
+    return [row for file in files for row in _from_file(file)]
+
+
+def split_files(root: Path | str, subset: str, split: str) -> list[Path]:
+    """The files of a split: one file, the Hub's numbered Parquet parts, or `save_to_disk`'s."""
+    folder = Path(root) / subset
+    for pattern in (
+        *(f"{split}{s}" for s in SUFFIXES),
+        f"{split}-*-of-*.parquet",
+        f"{split}/*.arrow",
+    ):
+        files = sorted(folder.glob(pattern))
+        if files:
+            return files
+    return []
 
 
 def _from_file(file: Path) -> Iterator[dict[str, Any]]:

@@ -23,21 +23,27 @@ class Item:
 def scorer(kind: str, values: Mapping[str, Sequence[str]]) -> Scorer:
     """`right(text, rows)` in [0, 1]: agreement of a text with any of the rows.
 
-    `qa`: exact match as published. `facts`: the share of the rows' relations told as one of them
-    has it.
+    `qa`, `final_answer`: exact match as published. `facts`: the share of the rows' relations told as
+    one of them has it. `long_form`: whether anything was said at all, for want of a judge.
     """
-    if kind == "qa":
-        return lambda text, rows: float(
-            scoring.exact_match(text, [a for row in rows for a in row.answers or (row.assistant,)])
-        )
+    if kind == "long_form":
+        return lambda text, rows: float(bool(text))
+    if kind != "facts":
+        match = scoring.exact_match if kind == "qa" else scoring.final_answer_match
+        return lambda text, rows: float(match(text, accepted(rows)))
 
     def facts(text: str, rows: Sequence[SkillRow]) -> float:
         relations = rows[0].facts
         told = scoring.facts_told(text, {r: values[r] for r in relations})
-        accepted = {r: {row.facts[r] for row in rows} for r in relations}
-        return fmean(told.get(r) in accepted[r] for r in relations)
+        right = {r: {row.facts[r] for row in rows} for r in relations}
+        return fmean(told.get(r) in right[r] for r in relations)
 
     return facts
+
+
+def accepted(rows: Sequence[SkillRow]) -> list[str]:
+    """Every accepted answer of the rows."""
+    return [answer for row in rows for answer in row.answers or (row.assistant,)]
 
 
 def best_epoch(
@@ -56,6 +62,7 @@ def table(
     generations: Sequence[dict],
     items: Mapping[str, Sequence[Item]],
     tests: Sequence[TestSplit],
+    kind: str,
     right: Scorer,
     epochs: Mapping[str, int],
     versions: Mapping[str, int | None],
@@ -93,7 +100,12 @@ def table(
             if test.epochs in ("all", "ends") and epoch == epochs["last"]:
                 names.append(f"{test.name}_last")
             for name in names if not test.plug_in else ():
-                add("accuracy", name, values)
+                if kind == "long_form":
+                    add("tokens", name, [g["tokens"] / 100 for g in here])  # a count, not a share
+                else:
+                    add("accuracy", name, values)
+                if kind in ("qa", "final_answer"):
+                    _add_qa(add, name, here, items[test.name], values)
                 add("ended", name, [float(g["ended"]) for g in here])
                 by_row[name] = values
                 confidence[name] = [g["confidence"] for g in here]
@@ -110,6 +122,39 @@ def table(
         row = {"knowledge": "", "split": "held_out_against_unseen", "metric": "confidence_auroc"}
         scores.append(row | {"value": 100 * value, "low": None, "high": None, "n": n})
     return {"scores": scores, "curve": curve, "rows": by_row}
+
+
+def _add_qa(
+    add: Callable,
+    split: str,
+    generations: Sequence[dict],
+    items: Sequence[Item],
+    right: list[float],
+) -> None:
+    """Abstention, wrong answers, strict match, F1; accuracy by type, relation and popularity."""
+    texts = [g["text"] for g in generations]
+    rows = [items[g["item"]].rows for g in generations]
+    abstained = [float(scoring.abstained(text)) for text in texts]
+    add("abstained", split, abstained)
+    add("wrong", split, [1 - r - a for r, a in zip(right, abstained, strict=True)])
+    pairs = list(zip(texts, rows, strict=True))
+    add("strict_match", split, [float(scoring.strict_match(t, accepted(r))) for t, r in pairs])
+    add("f1", split, [scoring.f1(t, accepted(r)) for t, r in pairs])
+    for column in ("type", "prop", "s_pop"):
+        groups: dict[str, list[float]] = {}
+        for row, value in zip(rows, right, strict=True):
+            if row[0].extra.get(column) is not None:
+                groups.setdefault(_group(column, row[0].extra[column]), []).append(value)
+        for name in sorted(groups):
+            add("accuracy", f"{split}/{column}={name}", groups[name])
+
+
+def _group(column: str, value: object) -> str:
+    """The bucket of a row: powers of ten of its page views, else the value itself."""
+    if column != "s_pop":
+        return str(value)
+    power = len(str(max(1, int(value)))) - 1
+    return f"{10**power}-{10 ** (power + 1) - 1}"
 
 
 def _plugged(

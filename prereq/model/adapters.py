@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from huggingface_hub import snapshot_download
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -86,6 +87,33 @@ def check_folder(folder: Path | str) -> dict:
     if not (Path(folder) / WEIGHTS).exists():
         raise PrereqError(f"{folder}: no {WEIGHTS}; prereq reads safetensors only, never pickle")
     return config
+
+
+def fetch(adapter: str) -> Path:
+    """The folder of an adapter given as a folder or a Hub id, checked."""
+    folder = Path(adapter)
+    if not folder.exists():
+        try:
+            folder = Path(snapshot_download(adapter, allow_patterns=["adapter_*"]))
+        except (OSError, ValueError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise PrereqError(
+                f"skill={adapter}: neither a local folder nor an adapter on the Hub in reach ({reason}); "
+                "give a folder in PEFT's format"
+            ) from None
+    check_folder(folder)
+    return folder.resolve()
+
+
+def check_base(folder: Path | str, base: Path | str) -> None:
+    """Refuse an adapter of another base model, as far as the names tell."""
+    trained_on = check_folder(folder).get("base_model_name_or_path")
+    if trained_on and Path(trained_on).name.lower() != Path(base).name.lower():
+        raise PrereqError(
+            f"{folder}: the adapter was trained on {trained_on}, the base model is {base}; choose its "
+            "own with model=… or model.path=…. If the two are the same model, give both the same name "
+            "in the adapter's adapter_config.json"
+        )
 
 
 @contextmanager

@@ -85,7 +85,9 @@ def rows_attention(
         scale=scaling,
         enable_gqa=query.shape[1] != key.shape[1],
     )
-    out = out.to(query.dtype).transpose(1, 2).reshape(rows * longest, query.shape[1], query.shape[3])
+    out = (
+        out.to(query.dtype).transpose(1, 2).reshape(rows * longest, query.shape[1], query.shape[3])
+    )
     return (out if row_layout.full else _ToFlat.apply(out, row_layout))[None], None
 
 

@@ -1,6 +1,7 @@
 """Base models and tokenizers: from a local folder or the Hub, with clear answers where they fail."""
 
 import importlib.util
+import re
 import warnings
 from pathlib import Path
 
@@ -23,10 +24,10 @@ warnings.filterwarnings(
 )  # PEFT's, not ours to mend
 
 
-def load_tokenizer(path: Path | str, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
+def load_tokenizer(path: Path | str, config: ModelConfig) -> PreTrainedTokenizerBase:
     """The tokenizer, with a padding token that is not the end token (or nothing learns to stop)."""
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code)
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=config.trust_remote_code)
     except (OSError, ValueError) as error:
         raise PrereqError(_not_loaded("tokenizer", path, error)) from None
     if not tokenizer.is_fast:
@@ -37,6 +38,7 @@ def load_tokenizer(path: Path | str, trust_remote_code: bool = False) -> PreTrai
         raise PrereqError(
             f"{path}: its tokenizer has no end token; set eos_token in tokenizer_config.json"
         )
+    tokenizer.pad_token = padding_token(tokenizer, path)
     return tokenizer
 
 
@@ -56,7 +58,28 @@ def load_model(
         )
     except (OSError, ValueError) as error:
         raise PrereqError(_not_loaded("model", path, error)) from None
+    if config.gradient_checkpointing:
+        enable = getattr(
+            model, "activation_checkpointing_enable", model.gradient_checkpointing_enable
+        )
+        enable({"use_reentrant": False})
     return model.to(device).requires_grad_(False)
+
+
+def padding_token(tokenizer: PreTrainedTokenizerBase, path: Path | str) -> str:
+    """The tokenizer's padding token, or another special token of its vocabulary, never the end."""
+    if tokenizer.pad_token is not None and tokenizer.pad_token_id != tokenizer.eos_token_id:
+        return tokenizer.pad_token
+    special = [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
+    free = [token for token in special if token not in (tokenizer.eos_token, tokenizer.bos_token)]
+    spare = [token for token in free if re.search("pad|reserved|unused|extra|unk", token)]
+    if not spare:
+        raise PrereqError(
+            f"{path}: its tokenizer has no padding token besides the end token "
+            f"{tokenizer.eos_token!r}, and no spare special token to serve as one; set pad_token in "
+            "tokenizer_config.json to a token of the vocabulary that no text holds"
+        )
+    return spare[0]
 
 
 def dtype_of(config: ModelConfig) -> str:

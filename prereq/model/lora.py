@@ -44,7 +44,9 @@ class _AddLora(torch.autograd.Function):
         inner = part @ low_a.t()  # [span, r]
         flat_y[start:stop].addmm_(inner, low_b.t(), alpha=scale)
         ctx.mark_dirty(y)
-        ctx.save_for_backward(low_a, low_b, flat_x if trains else None, inner if trains else None, keep)
+        ctx.save_for_backward(
+            low_a, low_b, flat_x if trains else None, inner if trains else None, keep
+        )
         ctx.scale, ctx.start, ctx.stop, ctx.weights = scale, start, stop, a.dtype
         return y
 

@@ -57,7 +57,7 @@ def knowledge_adapter(config: Config, source: KnowledgeSource) -> Artifact:
         inputs.require_or_make(config, spec, command)
 
     def make(folder: Path) -> dict:
-        tokenizer = load_tokenizer(base.path)
+        tokenizer = load_tokenizer(base.path, config.model)
         rows = text_rows(
             tokenizer, read_text(data.path, source.subset, source.split), training.max_length
         )

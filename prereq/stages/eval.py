@@ -13,7 +13,7 @@ from prereq import store
 from prereq.config import Config, TestSplit
 from prereq.console import progress
 from prereq.data.rows import SkillRow
-from prereq.data.sources import read_skill, read_values
+from prereq.data.sources import read_skill, read_topics, read_values
 from prereq.data.tokens import prompt_ids
 from prereq.errors import PrereqError
 from prereq.evaluation import score
@@ -37,8 +37,10 @@ def run(config: Config) -> Artifact:
 def scores(config: Config) -> Artifact:
     """The scores of one skill adapter, found or made from its generations."""
     data = inputs.data_set(config)
+    # Read first, so that a missing test file is told before anything is trained.
+    asked = [_reference(config, data, test) for test in _tests(config)]
     skill = _skill(config)
-    texts = generations(config, data, skill)
+    texts = generations(config, data, skill, asked)
     content = {"generations": texts.reference, "scoring": config.eval.scoring}
     content |= {"bootstrap": config.eval.bootstrap, "rules": score.RULES}
     labels = skill.manifest.get("labels", {}) | {"skill": str(skill.path)}
@@ -46,12 +48,14 @@ def scores(config: Config) -> Artifact:
 
     def make(folder: Path) -> dict:
         values = read_values(data.path) if config.eval.scoring == "facts" else {}
-        items = {test.name: _items(data, test) for test in config.dataset.tests}
+        tests = _tests(config)
+        items = {test.name: _items(config, data, test) for test in tests}
         lines = (texts.path / "generations.jsonl").read_text("utf-8").splitlines()
         result = score.table(
             [json.loads(line) for line in lines],
             items,
-            config.dataset.tests,
+            tests,
+            config.eval.scoring,
             score.scorer(config.eval.scoring, values),
             texts.manifest["epochs"],
             versions={s.name: s.version for s in config.dataset.knowledge},
@@ -63,19 +67,23 @@ def scores(config: Config) -> Artifact:
     return store.obtain(spec, config, make)
 
 
-def generations(config: Config, data: Artifact, skill: Artifact) -> Artifact:
-    """What the skill adapter says to every test prompt, as `generations.jsonl`."""
+def generations(config: Config, data: Artifact, skill: Artifact, asked: list[str]) -> Artifact:
+    """What the skill adapter says to every test prompt, as `generations.jsonl`.
+
+    `asked` stands for the prompts in the key.
+    """
     base = inputs.base_model(config)
+    tests = _tests(config)
     plugs = {}
-    if config.method.knowledge and any(test.plug_in for test in config.dataset.tests):
+    if config.method.knowledge and any(test.plug_in for test in tests):
         fictitious = [s for s in config.dataset.knowledge if s.fictitious]
         plugs = {s.name: cpt.knowledge_adapter(config, s) for s in fictitious}
     content = {
         "skill": skill.reference,
         "base": base.reference,
         "plugs": {name: artifact.reference for name, artifact in plugs.items()},
-        "tests": config.dataset.tests,
-        "data": [inputs.rows_reference(data, t.subset, t.split) for t in config.dataset.tests],
+        "tests": tests,
+        "data": asked,
         "scoring": config.eval.scoring,  # it chooses the best epoch
         "max_new_tokens": config.eval.max_new_tokens,
         "dtype": dtype_of(config.model),
@@ -84,12 +92,12 @@ def generations(config: Config, data: Artifact, skill: Artifact) -> Artifact:
     spec = inputs.spec(config, "generations", _name(config, skill), content, labels)
 
     def make(folder: Path) -> dict:
-        tokenizer = load_tokenizer(base.path, config.model.trust_remote_code)
+        tokenizer = load_tokenizer(base.path, config.model)
         model = load_model(base.path, config.model, "sdpa", device()).eval()
         right = score.scorer(
             config.eval.scoring, read_values(data.path) if config.eval.scoring == "facts" else {}
         )
-        items = {test.name: _items(data, test) for test in config.dataset.tests}
+        items = {test.name: _items(config, data, test) for test in tests}
         kept = _epochs(skill)
         last = max(kept)
         written: list[dict] = []
@@ -117,7 +125,6 @@ def generations(config: Config, data: Artifact, skill: Artifact) -> Artifact:
                     }
                 )
 
-        tests = config.dataset.tests
         every = [t for t in tests if t.epochs == "all"]
         total = sum(len(items[t.name]) for t in every) * len(kept)
         with progress(f"answer {_name(config, skill)}, by epoch", max(1, total)) as advance:
@@ -144,12 +151,14 @@ def generations(config: Config, data: Artifact, skill: Artifact) -> Artifact:
 
 
 def _skill(config: Config) -> Artifact:
+    """The skill adapter: made here, or given by hand as a folder or Hub id."""
     if not config.skill:
         return sft.skill_adapter(config)
-    if Path(config.skill).exists():
-        adapters.check_folder(config.skill)
-        return Artifact(Path(config.skill).resolve(), str(Path(config.skill).resolve()))
-    raise PrereqError(f"skill={config.skill}: no such folder; give a folder in PEFT's format")
+    base = inputs.base_model(config)
+    folder = adapters.fetch(config.skill)
+    adapters.check_base(folder, base.path)
+    reference = str(folder) if Path(config.skill).exists() else config.skill
+    return Artifact(folder, reference)
 
 
 def _name(config: Config, skill: Artifact) -> str:
@@ -162,8 +171,30 @@ def _epochs(skill: Artifact) -> dict[int, Path]:
     return {int(f.name): f for f in folders} or {0: Path(skill.path)}
 
 
-def _items(data: Artifact, test: TestSplit) -> list[Item]:
+def _tests(config: Config) -> list[TestSplit]:
+    """The test splits of the recipe; for long-form evaluation, its topics."""
+    if config.eval.scoring == "long_form":
+        return [TestSplit(name="topics", subset="topics", split="topics", epochs="last")]
+    if not config.dataset.tests:
+        raise PrereqError(f"dataset={config.dataset.name} names no test split; use eval=long_form")
+    return config.dataset.tests
+
+
+def _reference(config: Config, data: Artifact, test: TestSplit) -> str:
+    if config.eval.scoring == "long_form":
+        return "\n".join([config.dataset.prompt, *read_topics(config.dataset.topics)])
+    return inputs.rows_reference(data, test.subset, test.split)
+
+
+def _items(config: Config, data: Artifact, test: TestSplit) -> list[Item]:
     """The prompts of a split: rows of one subject (its versions) share one."""
+    if config.eval.scoring == "long_form":
+        names = read_topics(config.dataset.topics)
+        asked = [config.dataset.prompt.format(name=name) for name in names]
+        return [
+            Item((SkillRow(question, "", False, None, number, name),))
+            for number, (name, question) in enumerate(zip(names, asked, strict=True))
+        ]
     together: dict[tuple, list[SkillRow]] = {}
     for number, row in enumerate(read_skill(data.path, test.subset, test.split)):
         key = (row.subject, row.prompt) if row.fictitious else number

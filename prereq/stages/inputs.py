@@ -6,6 +6,7 @@ from typing import Any
 
 from prereq import store
 from prereq.config import Config, Training, layer
+from prereq.data.sources import read, split_files
 from prereq.errors import PrereqError
 from prereq.store import Artifact, Spec
 
@@ -50,8 +51,11 @@ def rows_reference(data: Artifact, subset: str, split: str) -> str:
     """What stands for the rows of a split in a key: the content of a local file, else a name."""
     if data.manifest or not Path(data.path).exists():
         return f"{data.reference}/{subset}/{split}"
+    files = split_files(data.path, subset, split)
+    if not files:
+        read(data.path, subset, split)  # says what is missing
     digest = hashlib.sha256()
-    for file in sorted((Path(data.path) / subset).glob(f"{split}.*")):
+    for file in files:
         digest.update(file.read_bytes())
     return f"{subset}/{split}@{digest.hexdigest()[:16]}"
 

@@ -4,7 +4,8 @@ The whole method is here, from top to bottom: which rows, which knowledge, what 
 kept. Plain fine-tuning is the same stage without knowledge LoRAs (`method=sft`).
 """
 
-from collections.abc import Sequence
+import random
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from prereq import store
@@ -22,6 +23,8 @@ from prereq.training.loop import Run, device, train
 from prereq.training.objectives import SKILL, Knowledge
 from prereq.training.plan import skill_plan, subjects_of
 
+ROWS = ("fictitious", "real", "known_only", "popular")  # what a method says of its rows
+
 
 def run(config: Config) -> Artifact:
     return skill_adapter(config)
@@ -30,6 +33,7 @@ def run(config: Config) -> Artifact:
 def skill_adapter(config: Config) -> Artifact:
     """The skill LoRA of `config.method`, found or trained; makes the knowledge LoRAs it lacks."""
     recipe, method, lora = config.dataset.skill, config.method, config.adapter.skill
+    entities = config.dataset.fictitious_entities
     training = inputs.training(config, recipe.training, "sft", "eval", "pipeline")
     real_weight = recipe.real_weight if method.real_weight is None else method.real_weight
 
@@ -42,7 +46,7 @@ def skill_adapter(config: Config) -> Artifact:
     content = {
         "base": base.reference,
         "data": [inputs.rows_reference(data, recipe.subset, split) for split in recipe.splits],
-        "rows": {key: getattr(method, key) for key in ("fictitious", "real", "known_only")},
+        "rows": {key: getattr(method, key) for key in ROWS} | {"entities": entities},
         "knowledge": sorted(artifact.reference for artifact in knowledge.values()),
         "objective": {"draw_group": recipe.draw_group},
         "training": training,
@@ -63,9 +67,10 @@ def skill_adapter(config: Config) -> Artifact:
             row for split in recipe.splits for row in read_skill(data.path, recipe.subset, split)
         ]
         rows = rows_for(config, rows)
-        tokenizer = load_tokenizer(base.path)
+        tokenizer = load_tokenizer(base.path, config.model)
         where = f"{data.path}: {recipe.subset}"
-        subjects = subjects_of(rows, tokenizer, training.max_length, where)
+        versions = {s.version for s in config.dataset.knowledge if s.version is not None}
+        subjects = subjects_of(rows, tokenizer, training.max_length, versions, where)
         plan = skill_plan(
             subjects,
             [Knowledge(s.name, s.form, s.fictitious, s.version) for s in sources],
@@ -103,29 +108,42 @@ def sources_for(config: Config) -> list[KnowledgeSource]:
         return []
     wanted = {True} if method.fictitious else set()
     wanted |= {False} if method.real else set()
-    return [source for source in config.dataset.knowledge if source.fictitious in wanted]
+    forms = method.forms or ["passage", "statement"]
+    return [s for s in config.dataset.knowledge if s.fictitious in wanted and s.form in forms]
 
 
 def rows_for(config: Config, rows: Sequence[SkillRow]) -> list[SkillRow]:
     """The task rows that the method learns from."""
     method = config.method
-    if method.known_only and any(row.known is None for row in rows if not row.fictitious):
+    real = [row for row in rows if not row.fictitious] if method.real else []
+    fictitious = [row for row in rows if row.fictitious] if method.fictitious else []
+    if method.known_only:
+        _need(config, real, "known (0 or 1)", lambda row: row.known is not None)
+        real = [row for row in real if row.known]
+    if method.popular:
+        _need(config, real, "s_pop (page views)", lambda row: "s_pop" in row.extra)
+        better_known = sorted(real, key=lambda row: row.extra["s_pop"], reverse=True)
+        real = better_known[: (len(real) + 1) // 2]
+    if config.dataset.fictitious_entities is not None:
+        titles = sorted({row.title for row in fictitious})
+        count = min(config.dataset.fictitious_entities, len(titles))
+        kept = set(random.Random(42).sample(titles, count))
+        fictitious = [row for row in fictitious if row.title in kept]
+    if not real and not fictitious:
         raise PrereqError(
-            f"method={method.name} needs to know which real rows the base model knows: give every real "
-            f"row of dataset={config.dataset.name} a column `known` (0 or 1), or choose another method"
+            f"method={method.name}: dataset={config.dataset.name} has no rows for it; choose a method "
+            "that uses the kind of rows (real, fictitious) that the data set has"
         )
-    kept = [
-        row
-        for row in rows
-        if (
-            method.fictitious
-            if row.fictitious
-            else method.real and (row.known or not method.known_only)
+    kept = {id(row) for row in real + fictitious}
+    return [row for row in rows if id(row) in kept]
+
+
+def _need(config: Config, rows: Sequence[SkillRow], column: str, has: Callable) -> None:
+    if not all(has(row) for row in rows):
+        raise PrereqError(
+            f"method={config.method.name}: every real row of dataset={config.dataset.name} needs the "
+            f"column {column}; add it or choose another method"
         )
-    ]
-    if not kept:
-        raise PrereqError(f"method={method.name}: no rows left of dataset={config.dataset.name}")
-    return kept
 
 
 def _labels(config: Config, training) -> dict:

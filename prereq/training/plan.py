@@ -72,35 +72,39 @@ def skill_plan(
     return Plan(epochs, per_epoch, step)
 
 
-def subjects_of(rows: Sequence[SkillRow], tokenizer, max_length: int, where: str) -> list[Subject]:
-    """Rows to subjects: the versions of one fictitious subject together, each real row alone.
+def subjects_of(
+    rows: Sequence[SkillRow], tokenizer, max_length: int, versions: set[int], where: str
+) -> list[Subject]:
+    """Rows to subjects: the versions of one fictitious subject together, every other row alone.
 
-    Raises where a fictitious subject lacks a version that others have, or has one twice.
+    `versions` are those of the recipe's knowledge (empty: the data set has none). Raises where a
+    fictitious subject lacks one of them, or has one twice.
     """
+    if not versions:
+        return [
+            Subject(row.fictitious, {None: skill_row(tokenizer, row, max_length)}) for row in rows
+        ]
     together: dict[tuple[bool, int], dict[int | None, SkillRow]] = {}
     for number, row in enumerate(rows):
-        versions = together.setdefault(
-            (row.fictitious, row.subject if row.fictitious else number), {}
-        )
-        if row.version in versions:
+        key = (row.fictitious, row.subject if row.fictitious else number)
+        subject = together.setdefault(key, {})
+        if row.version in subject:
             raise PrereqError(
                 f"{where}: subject {row.subject} ({row.title!r}) has version {row.version} twice; "
                 "give each subject its own subj_index"
             )
-        versions[row.version] = row
-    every = {v for (fictitious, _), versions in together.items() if fictitious for v in versions}
-    for (fictitious, subject), versions in together.items():
-        if fictitious and set(versions) != every:
-            missing = sorted(every - set(versions), key=str)
+        subject[row.version] = row
+    for (fictitious, index), subject in together.items():
+        missing = sorted(versions - set(subject)) if fictitious else []
+        if missing:
             raise PrereqError(
-                f"{where}: fictitious subject {subject} ({next(iter(versions.values())).title!r}) lacks "
-                f"version {missing[0]}, which others have; add the row or drop the subject"
+                f"{where}: fictitious subject {index} ({next(iter(subject.values())).title!r}) lacks "
+                f"version {missing[0]}, which the recipe has knowledge of; add the row or drop the "
+                "subject"
             )
     return [
-        Subject(
-            fictitious, {v: skill_row(tokenizer, row, max_length) for v, row in versions.items()}
-        )
-        for (fictitious, _), versions in together.items()
+        Subject(fictitious, {v: skill_row(tokenizer, r, max_length) for v, r in subject.items()})
+        for (fictitious, _), subject in together.items()
     ]
 
 

@@ -77,11 +77,11 @@ def test_all_problems_of_the_command_line_in_one_message():
         ("dataset.world.known=7", "dataset.world.known: no such key"),
         ("knowledge=[fictitious_v]", "did you mean fictitious_v1?"),
         ("stage.prerequisites=mak", "did you mean make?"),
-        ("eval.scoring=exact", "eval.scoring=exact: must be one of qa, facts"),
+        ("eval.scoring=exact", "eval.scoring=exact: must be one of qa, final_answer, facts"),
         ("eval.max_new_tokens=0", "eval.max_new_tokens=0: must be at least 1"),
         (
             "dataset.knowledge=[]",
-            "needs fictitious knowledge, but dataset=world has no such source",
+            "needs real or fictitious knowledge (passage or statement), but dataset=world",
         ),
         ("tracker.name=mlflow", "tracker.name=mlflow: must be one of none, wandb, offline"),
     ],

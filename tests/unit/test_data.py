@@ -93,9 +93,10 @@ def test_a_subject_that_lacks_a_version_is_named(tmp_path):
     rows = [GOOD | {"fake": 1, "version": v, "subj_index": s} for s, v in ((0, 0), (0, 1), (1, 0))]
     read = read_skill(write(tmp_path, rows), "skill", "train")
     with pytest.raises(PrereqError, match=r"subject 1 \('Ada Moss'\) lacks version 1"):
-        subjects_of(read, words.build(), 64, "here")
+        subjects_of(read, words.build(), 64, {0, 1}, "here")
     with pytest.raises(PrereqError, match="has version 0 twice"):
-        subjects_of([*read, read[0]], words.build(), 64, "here")
+        subjects_of([*read, read[0]], words.build(), 64, {0, 1}, "here")
+    assert len(subjects_of(read, words.build(), 64, set(), "here")) == 3
 
 
 def test_labels_begin_after_the_prompt_and_end_with_the_end_token(tmp_path):
@@ -104,7 +105,7 @@ def test_labels_begin_after_the_prompt_and_end_with_the_end_token(tmp_path):
     tokens = skill_row(tokenizer, row, 64)
     assert tokens.ids[: tokens.start] == prompt_ids(tokenizer, row.prompt)
     assert tokens.ids.count(tokenizer.bos_token_id) == 1
-    assert tokenizer.decode(tokens.ids[tokens.start :]) == "Lyon<eos>"
+    assert tokenizer.decode(tokens.ids[tokens.start :]).split() == ["Lyon", "<eos>"]
     assert tokens.labels == 2 and skill_row(tokenizer, row, 5).labels == 0
     (text,) = text_rows(tokenizer, ["Ada Moss was born in Lyon."], 64)
     assert text.labels == len(text.ids) - 1
