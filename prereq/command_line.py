@@ -12,6 +12,7 @@ from hydra import compose
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path, get_args_parser
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -45,8 +46,13 @@ def check(arguments: list[str]) -> None:
         return
     parsed, found = _parse(args.overrides)
     search_path = create_config_search_path(str(conf_dir()))
-    if args.config_dir:
-        search_path.append("command-line", str(Path(args.config_dir).resolve()))
+    if args.config_dir and not Path(args.config_dir).is_dir():
+        found.append(
+            f"--config-dir {args.config_dir}: no such folder; it holds groups as conf/ does"
+        )
+    elif args.config_dir:
+        folder = f"file://{Path(args.config_dir).resolve()}"
+        search_path.prepend("command-line", folder, SearchPathQuery(provider="schema"))
     loader = Hydra.create_main_hydra2("prereq", search_path).config_loader
     try:
         config = _compose(loader, parsed, found)
