@@ -15,6 +15,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from prereq.config import ModelConfig
+from prereq.console import say
 from prereq.errors import PrereqError
 from prereq.model import attention
 
@@ -58,6 +59,7 @@ def load_model(
         )
     except (OSError, ValueError) as error:
         raise PrereqError(_not_loaded("model", path, error)) from None
+    say("using", f"{config.name} in {dtype_of(config)} on {device}, attention {attention_function}")
     if config.gradient_checkpointing:
         enable = getattr(
             model, "activation_checkpointing_enable", model.gradient_checkpointing_enable

@@ -3,12 +3,24 @@
 import json
 
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import PreTrainedTokenizerFast
 
-from prereq.data.sources import read_skill, read_text
+from prereq.data.sources import read_skill, read_text, read_topics
 from prereq.data.tokens import prompt_ids, skill_row, text_rows
 from prereq.errors import PrereqError
-from prereq.evaluation.scoring import abstained, exact_match, facts_told, share_right
+from prereq.evaluation.scoring import (
+    abstained,
+    exact_match,
+    f1,
+    facts_told,
+    final_answer_match,
+    share_right,
+    strict_match,
+)
 from prereq.evaluation.statistics import auroc, interval, paired
+from prereq.model.loading import padding_token
 from prereq.training.plan import subjects_of
 from prereq.world import tokenizer as words
 
@@ -50,6 +62,23 @@ def test_parquet_reads_like_json_lines(tmp_path):
         pyarrow.Table.from_pylist([GOOD]), tmp_path / "parquet/train.parquet"
     )
     assert read_skill(tmp_path, "parquet", "train") == read_skill(tmp_path, "skill", "train")
+
+
+def test_save_to_disk_and_numbered_parts_read_alike(tmp_path):
+    import datasets
+    import pyarrow
+    import pyarrow.parquet
+
+    write(tmp_path, [GOOD, GOOD | {"subj_index": 4}])
+    expected = read_skill(tmp_path, "skill", "train")
+    table = datasets.Dataset.from_list([GOOD, GOOD | {"subj_index": 4}])
+    datasets.DatasetDict({"train": table}).save_to_disk(str(tmp_path / "saved"))
+    assert read_skill(tmp_path, "saved", "train") == expected
+    (tmp_path / "parts").mkdir()
+    for part in (0, 1):
+        rows = pyarrow.Table.from_pylist([GOOD | {"subj_index": 3 + part}])
+        pyarrow.parquet.write_table(rows, tmp_path / f"parts/train-0000{part}-of-00002.parquet")
+    assert read_skill(tmp_path, "parts", "train") == expected
 
 
 @pytest.mark.parametrize(
@@ -109,6 +138,39 @@ def test_labels_begin_after_the_prompt_and_end_with_the_end_token(tmp_path):
     assert tokens.labels == 2 and skill_row(tokenizer, row, 5).labels == 0
     (text,) = text_rows(tokenizer, ["Ada Moss was born in Lyon."], 64)
     assert text.labels == len(text.ids) - 1
+
+
+def test_the_padding_token_is_never_the_end_token():
+    tokenizer = words.build()
+    assert padding_token(tokenizer, "here") == "<pad>"
+    tokenizer.pad_token = tokenizer.eos_token
+    spare = padding_token(tokenizer, "here")
+    assert spare in tokenizer.get_vocab() and spare not in ("<eos>", "<bos>")
+    bare = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(WordLevel({"<s>": 0, "</s>": 1, "a": 2}, unk_token="a")),
+        bos_token="<s>",
+        eos_token="</s>",
+    )
+    with pytest.raises(PrereqError, match=r"no spare special token .*set pad_token"):
+        padding_token(bare, "here")
+
+
+def test_hotpotqa_answers_are_what_follows_the_last_marker_normalised():
+    text = "Final answer: no. Wait. Final answer: The  Beatles!"
+    assert final_answer_match(text, ["beatles"]) and strict_match(text, ["Beatles"])
+    assert not final_answer_match("I don't know. Final answer: Beatles", ["Beatles"])
+    assert f1("Final answer: the Beatles band", ["Beatles"]) == pytest.approx(2 / 3)
+    assert f1("Final answer: Queen", ["Beatles", "the Queen"]) == 1.0
+
+
+def test_topics_must_be_a_list_of_names(tmp_path):
+    file = tmp_path / "topics.json"
+    for text in ("[", '{"a": 1}', '["a", 2]', "[]"):
+        file.write_text(text)
+        with pytest.raises(PrereqError, match="Prereq_tune"):
+            read_topics(str(file))
+    file.write_text('["Ada Moss"]')
+    assert read_topics(str(file)) == ["Ada Moss"]
 
 
 def test_exact_match_as_published():
