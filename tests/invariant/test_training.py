@@ -76,6 +76,18 @@ def test_only_the_skill_trains_and_all_else_is_bit_identical(
         assert same != (f".{SKILL}." in name), name
 
 
+def test_adapters_train_in_float32_on_a_bfloat16_base(tiny_llama, knowledge_folders, tmp_path):
+    lora = LoraSettings(r=4, dropout=0.0, target_modules=oracle.MODULES)
+    base = tiny_llama(ROWS).to(torch.bfloat16)
+    model = adapters.attach(base, SKILL, lora, "base", knowledge_folders, seed=3)
+    before = trained(model)
+    train(model, plan(), run_in(tmp_path / "run"), route(model))
+    for name, value in trained(model).items():
+        assert value.dtype == torch.float32 and not torch.equal(value, before[name])
+        # Updates finer than bfloat16 resolves have not been lost.
+        assert not torch.equal(value, value.to(torch.bfloat16).float())
+
+
 def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
     tiny_llama, knowledge_folders, tmp_path, monkeypatch
 ):
