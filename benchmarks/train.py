@@ -139,7 +139,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="five repeats (default: nine)")
+    parser.add_argument("--quick", action="store_true", help="three repeats (default: nine)")
     parser.add_argument(
         "--model", type=Path, help="folder of the base model (default: SmolLM2-135M)"
     )
@@ -155,7 +155,7 @@ def main() -> None:
             "cpt_statements": lambda: text_contest(folder, profiles.statements(rng, 32)),
             "cpt_passages": lambda: text_contest(folder, profiles.passages(rng, 8)),
         }
-        run(contests, repeats=5 if arguments.quick else 9)
+        run(contests, repeats=3 if arguments.quick else 9)
 
 
 def run(contests: dict, repeats: int) -> None:
