@@ -23,7 +23,7 @@ class Tracker:
 
     def __enter__(self) -> "Tracker":
         if self.config.tracker.name != "none":
-            self.run = _wandb_run(self.config, self.spec, self.folder)
+            self.run = _wandb_run(self.config, self.spec)
         return self
 
     def __exit__(self, kind, *_) -> None:
@@ -44,7 +44,7 @@ class Tracker:
             self.run.log(values, step=step)
 
 
-def _wandb_run(config: Config, spec: Spec, folder: Path) -> Any:
+def _wandb_run(config: Config, spec: Spec) -> Any:
     import wandb
 
     mode = "offline" if config.tracker.name == "offline" else "online"

@@ -33,10 +33,8 @@ def scorer(kind: str, values: Mapping[str, Sequence[str]]) -> Scorer:
         return lambda text, rows: float(match(text, accepted(rows)))
 
     def facts(text: str, rows: Sequence[SkillRow]) -> float:
-        relations = rows[0].facts
-        told = scoring.facts_told(text, {r: values[r] for r in relations})
-        right = {r: {row.facts[r] for row in rows} for r in relations}
-        return fmean(told.get(r) in right[r] for r in relations)
+        right = {r: {row.facts[r] for row in rows} for r in rows[0].facts}
+        return scoring.share_right(text, right, values)
 
     return facts
 

@@ -3,7 +3,7 @@
 import re
 import string
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 ABSTENTION = "i don't know"
 
@@ -68,7 +68,9 @@ def facts_told(text: str, values: Mapping[str, Iterable[str]]) -> dict[str, str]
     return told
 
 
-def share_right(text: str, facts: Mapping[str, str], values: Mapping[str, Iterable[str]]) -> float:
-    """Share of `facts` that the text tells; a fact left out counts as not told."""
-    told = facts_told(text, {relation: values[relation] for relation in facts})
-    return sum(told.get(relation) == value for relation, value in facts.items()) / len(facts)
+def share_right(
+    text: str, accepted: Mapping[str, Collection[str]], values: Mapping[str, Iterable[str]]
+) -> float:
+    """Share of relations told with an accepted value; a fact left out counts as not told."""
+    told = facts_told(text, {relation: values[relation] for relation in accepted})
+    return sum(told.get(r) in allowed for r, allowed in accepted.items()) / len(accepted)

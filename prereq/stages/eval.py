@@ -47,7 +47,6 @@ def scores(config: Config) -> Artifact:
     spec = inputs.spec(config, "scores", _name(config, skill), content, labels)
 
     def make(folder: Path) -> dict:
-        values = read_values(data.path) if config.eval.scoring == "facts" else {}
         tests = _tests(config)
         items = {test.name: _items(config, data, test) for test in tests}
         lines = (texts.path / "generations.jsonl").read_text("utf-8").splitlines()
@@ -56,7 +55,7 @@ def scores(config: Config) -> Artifact:
             items,
             tests,
             config.eval.scoring,
-            score.scorer(config.eval.scoring, values),
+            _scorer(config, data),
             texts.manifest["epochs"],
             versions={s.name: s.version for s in config.dataset.knowledge},
             resamples=config.eval.bootstrap,
@@ -94,9 +93,7 @@ def generations(config: Config, data: Artifact, skill: Artifact, asked: list[str
     def make(folder: Path) -> dict:
         tokenizer = load_tokenizer(base.path, config.model)
         model = load_model(base.path, config.model, "sdpa", device()).eval()
-        right = score.scorer(
-            config.eval.scoring, read_values(data.path) if config.eval.scoring == "facts" else {}
-        )
+        right = _scorer(config, data)
         items = {test.name: _items(config, data, test) for test in tests}
         kept = _epochs(skill)
         last = max(kept)
@@ -159,6 +156,11 @@ def _skill(config: Config) -> Artifact:
     adapters.check_base(folder, base.path)
     reference = str(folder) if Path(config.skill).exists() else config.skill
     return Artifact(folder, reference)
+
+
+def _scorer(config: Config, data: Artifact) -> score.Scorer:
+    values = read_values(data.path) if config.eval.scoring == "facts" else {}
+    return score.scorer(config.eval.scoring, values)
 
 
 def _name(config: Config, skill: Artifact) -> str:

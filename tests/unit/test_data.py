@@ -183,7 +183,7 @@ def test_facts_are_the_first_values_told():
     values = {"city": ["Lyon", "Paris"], "job": ["baker", "judge"]}
     text = "Born in Paris, not Lyon; a baker."
     assert facts_told(text, values) == {"city": "Paris", "job": "baker"}
-    assert share_right(text, {"city": "Lyon", "job": "baker"}, values) == 0.5
+    assert share_right(text, {"city": {"Lyon"}, "job": {"baker"}}, values) == 0.5
 
 
 def test_intervals_hold_the_mean_and_pairs_are_told_apart():
