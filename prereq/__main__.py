@@ -6,6 +6,7 @@ every complaint about a configuration come back at once.
 
 import importlib
 import os
+import signal
 import sys
 from typing import Any
 
@@ -18,6 +19,7 @@ from prereq.config import Config
 from prereq.console import console
 from prereq.errors import ConfigError, Preempted, PrereqError
 from prereq.validate import problems
+from prereq.workers import stop
 
 STAGES = {
     "pretrain": "prereq.stages.pretrain",
@@ -58,6 +60,8 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+    signal.signal(signal.SIGTERM, stop)
+
     try:
         check(sys.argv[1:])
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(run)()
@@ -65,8 +69,8 @@ def main() -> None:
         console.print(f"[bold red]error[/bold red] {type(error).__name__}", highlight=False)
         console.print(str(error), markup=False)
         sys.exit(2)
-    except Preempted as stop:
-        console.print(stop.message, markup=False)
+    except Preempted as stopped:
+        console.print(stopped.message, markup=False)
         raise
     except KeyboardInterrupt:
         console.print("\ninterrupted: the same command goes on from the last checkpoint")

@@ -201,6 +201,7 @@ class StageConfig(Training):
     prerequisites: str = "make"  # make | require
     tokens_per_forward: int = 4096
     checkpoint_seconds: int = 60
+    processes: int | None = None  # of stage=pipeline; None: as `prereq.workers` finds best
 
 
 @dataclass

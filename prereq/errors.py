@@ -22,5 +22,6 @@ class Preempted(SystemExit):
     """
 
     def __init__(self, message: str):
-        super().__init__(75)  # EX_TEMPFAIL of sysexits.h: try again
+        super().__init__(message)
         self.message = message
+        self.code = 75  # EX_TEMPFAIL of sysexits.h: try again

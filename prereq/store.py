@@ -12,7 +12,9 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +27,24 @@ from prereq.console import say
 from prereq.errors import PrereqError
 
 FORMAT = 1  # raised when old artifacts must not be taken for new ones
-_spoken_of: set[Path] = set()  # artifacts already announced: stages share inputs
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "datasets", "hydra-core")
+
+
+_looking_only: ContextVar[bool] = ContextVar("looking_only", default=False)
+
+
+class Missing(Exception):
+    """Raised by `obtain` under `looking_only` where it would have to make something."""
+
+
+@contextmanager
+def looking_only() -> Iterator[None]:
+    """Within it `obtain` finds what there is and makes nothing."""
+    token = _looking_only.set(True)
+    try:
+        yield
+    finally:
+        _looking_only.reset(token)
 
 
 @dataclass(frozen=True)
@@ -90,10 +108,10 @@ def obtain(spec: Spec, config: Any, make: Callable[[Path], dict[str, Any] | None
     """
     found = find(spec)
     if found:
-        if spec.path not in _spoken_of:
-            say("found", _describe(spec))
-        _spoken_of.add(spec.path)
+        say("found", _describe(spec))
         return found
+    if _looking_only.get():
+        raise Missing(_describe(spec))
     spec.path.parent.mkdir(parents=True, exist_ok=True)
     lock = SoftFileLock(spec.path.with_name(f".{spec.path.name}.lock"))
     try:
@@ -113,8 +131,7 @@ def obtain(spec: Spec, config: Any, make: Callable[[Path], dict[str, Any] | None
         _publish(spec, config, scratch, extra, time.time() - started)
     finally:
         lock.release()
-    say("made", f"{_describe(spec)} in {_duration(time.time() - started)}")
-    _spoken_of.add(spec.path)
+    say("made", _describe(spec), f"in {_duration(time.time() - started)}")
     return find(spec)
 
 

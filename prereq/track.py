@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from prereq.config import Config
-from prereq.console import console
+from prereq.console import say
 from prereq.store import Spec, plain
 
 
@@ -67,7 +67,5 @@ def _wandb_run(config: Config, spec: Spec) -> Any:
     try:
         return wandb.init(mode=mode, **arguments)
     except (wandb.errors.CommError, wandb.errors.UsageError, TimeoutError) as error:
-        console.print(
-            f"W&B is out of reach ({str(error).splitlines()[0]}); this run is kept offline"
-        )
+        say("offline", f"W&B is out of reach ({str(error).splitlines()[0]}); this run is kept here")
         return wandb.init(mode="offline", **arguments)

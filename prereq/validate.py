@@ -123,6 +123,7 @@ def _training(config: Config) -> list[str]:
             f"dataset.skill.draw_group={data.skill.draw_group}; change one of the two"
         )
     found += one_of("stage.prerequisites", stage.prerequisites, ("make", "require"))
+    found += at_least("stage.processes", stage.processes, 1)
     found += at_least("stage.tokens_per_forward", stage.tokens_per_forward, 1)
     found += at_least("stage.checkpoint_seconds", stage.checkpoint_seconds, 0)
     return found

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prereq import store
-from prereq.config import Config, TestSplit
+from prereq.config import Config, KnowledgeSource, TestSplit
 from prereq.console import progress
 from prereq.data.rows import SkillRow
 from prereq.data.sources import read_skill, read_topics, read_values
@@ -38,7 +38,7 @@ def scores(config: Config) -> Artifact:
     """The scores of one skill adapter, found or made from its generations."""
     data = inputs.data_set(config)
     # Read first, so that a missing test file is told before anything is trained.
-    asked = [_reference(config, data, test) for test in _tests(config)]
+    asked = prompts(config, data)
     skill = _skill(config)
     texts = generations(config, data, skill, asked)
     content = {"generations": texts.reference, "scoring": config.eval.scoring}
@@ -66,6 +66,24 @@ def scores(config: Config) -> Artifact:
     return store.obtain(spec, config, make)
 
 
+def prompts(config: Config, data: Artifact) -> list[str]:
+    """What stands for the prompts of each test split in a key; raises where a file is missing."""
+    return [_reference(config, data, test) for test in _tests(config)]
+
+
+def knowledge_for(config: Config) -> list[KnowledgeSource]:
+    """The knowledge that the method's skill and its evaluation need."""
+    trained = sft.sources_for(config)
+    return trained + [source for source in plugged(config) if source not in trained]
+
+
+def plugged(config: Config) -> list[KnowledgeSource]:
+    """The knowledge plugged in, in turn, where a test split asks for it: all that is fictitious."""
+    if not config.method.knowledge or not any(test.plug_in for test in _tests(config)):
+        return []
+    return [source for source in config.dataset.knowledge if source.fictitious]
+
+
 def generations(config: Config, data: Artifact, skill: Artifact, asked: list[str]) -> Artifact:
     """What the skill adapter says to every test prompt, as `generations.jsonl`.
 
@@ -73,10 +91,7 @@ def generations(config: Config, data: Artifact, skill: Artifact, asked: list[str
     """
     base = inputs.base_model(config)
     tests = _tests(config)
-    plugs = {}
-    if config.method.knowledge and any(test.plug_in for test in tests):
-        fictitious = [s for s in config.dataset.knowledge if s.fictitious]
-        plugs = {s.name: cpt.knowledge_adapter(config, s) for s in fictitious}
+    plugs = {source.name: cpt.knowledge_adapter(config, source) for source in plugged(config)}
     content = {
         "skill": skill.reference,
         "base": base.reference,

@@ -178,3 +178,37 @@ def test_sigterm_asks_to_be_resumed_and_the_same_command_goes_on(small_world, tm
         json.loads(line)["step"] for line in (artifact / "metrics.jsonl").read_text().splitlines()
     ]
     assert logged == list(range(steps))
+
+
+def test_sigterm_stops_every_worker_and_the_same_command_goes_on(run_cli, small_world, tmp_path):
+    overrides = [*small_world, "stage.processes=2", "stage.checkpoint_seconds=0"]
+    overrides += ["dataset.skill.training.epochs=40", "dataset.methods=[sft,sft_fictitious]"]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "prereq", *overrides],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    skill = tmp_path / "outputs" / "world" / "tiny" / "skill"
+    deadline = time.time() + 120
+    while len(list(skill.glob(".*.partial/checkpoint"))) < 2 and time.time() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 75 and "the same command goes on" in said
+    assert list(skill.glob(".*.partial/checkpoint")) and not list(skill.glob("*/manifest.json"))
+    assert list(skill.glob(".*.lock")) == []
+    resumed = run_cli(*overrides, cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    for artifact in skill.glob("sft*"):
+        lines = (artifact / "metrics.jsonl").read_text().splitlines()
+        assert [json.loads(line)["step"] for line in lines] == list(range(len(lines)))
+
+
+def test_an_error_in_a_worker_is_told_like_any_other(run_cli, small_world, tmp_path):
+    overrides = [*small_world, "stage.processes=2", "dataset.methods=[sft,sft_known]"]
+    result = run_cli(*overrides, "dataset.skill.splits=[nothing]", cwd=tmp_path)
+    assert result.returncode == 2 and "Traceback" not in result.stderr
+    assert "nothing" in result.stderr
