@@ -1,6 +1,5 @@
 """Base models and tokenizers: from a local folder or the Hub, with clear answers where they fail."""
 
-import functools
 import importlib.util
 import re
 import warnings
@@ -60,7 +59,7 @@ def load_model(
         )
     except (OSError, ValueError) as error:
         raise PrereqError(_not_loaded("model", path, error)) from None
-    _say_once(f"{config.name} in {dtype_of(config)} on {device}, attention {attention_function}")
+    say("using", f"{config.name} in {dtype_of(config)} on {device}, attention {attention_function}")
     if config.gradient_checkpointing:
         enable = getattr(
             model, "activation_checkpointing_enable", model.gradient_checkpointing_enable
@@ -101,11 +100,6 @@ def attention_for_training(config: ModelConfig, device: torch.device) -> str:
     if flash and importlib.util.find_spec("flash_attn"):
         return "flash_attention_2"
     return attention.NAME
-
-
-@functools.cache
-def _say_once(what: str) -> None:
-    say("using", what)
 
 
 def _not_loaded(what: str, path: Path | str, error: Exception) -> str:
