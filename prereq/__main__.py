@@ -14,6 +14,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from prereq import ranks
 from prereq.command_line import check, conf_dir, register_schema
 from prereq.config import Config
 from prereq.console import console
@@ -56,6 +57,7 @@ def _compared(config: Config) -> list:
 
 def main() -> None:
     register_schema()
+    ranks.join()
     # Hydra would print a shortened traceback of its own; errors are ours to present.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -66,11 +68,13 @@ def main() -> None:
         check(sys.argv[1:])
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(run)()
     except PrereqError as error:
-        console.print(f"[bold red]error[/bold red] {type(error).__name__}", highlight=False)
-        console.print(str(error), markup=False)
+        if ranks.first():
+            console.print(f"[bold red]error[/bold red] {type(error).__name__}", highlight=False)
+            console.print(str(error), markup=False)
         sys.exit(2)
     except Preempted as stopped:
-        console.print(stopped.message, markup=False)
+        if ranks.first():
+            console.print(stopped.message, markup=False)
         raise
     except KeyboardInterrupt:
         console.print("\ninterrupted: the same command goes on from the last checkpoint")

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from prereq import ranks
+
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 LOG_EVERY = 30  # seconds between lines where there is no terminal to draw a bar on
 MOVE_EVERY = 0.2  # seconds between two movements of a bar
@@ -46,7 +48,9 @@ def progress(label: str, total: int, done: int = 0) -> Iterator[Callable]:
 
 
 def show(event: tuple) -> None:
-    """Draw one event, of this process or of a worker."""
+    """Draw one event, of this process or of a worker (of processes that train together: the first)."""
+    if not ranks.first():
+        return
     kind, *rest = event
     {"say": _say, "open": _open, "move": _move, "close": _close}[kind](*rest)
 

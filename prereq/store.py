@@ -22,7 +22,7 @@ from typing import Any
 from filelock import SoftFileLock
 from omegaconf import OmegaConf
 
-from prereq import __version__
+from prereq import __version__, ranks
 from prereq.console import say
 from prereq.errors import PrereqError
 
@@ -100,42 +100,52 @@ def find(spec: Spec) -> Artifact | None:
     return Artifact(spec.path, spec.key, json.loads(manifest.read_text("utf-8")))
 
 
-def obtain(spec: Spec, config: Any, make: Callable[[Path], dict[str, Any] | None]) -> Artifact:
+def obtain(
+    spec: Spec,
+    config: Any,
+    make: Callable[[Path], dict[str, Any] | None],
+    collective: bool = False,
+) -> Artifact:
     """The artifact of `spec`: found, or made by `make(folder)` and published.
 
     `make` writes the payload into a scratch folder that survives an interruption, so that it can
-    resume from what it finds there, and returns what the manifest shall say beyond the usual.
+    resume from what it finds there, and returns what the manifest shall say beyond the usual. Of
+    several processes the first looks, locks and publishes, and makes, unless making is `collective`.
     """
-    found = find(spec)
+    found = ranks.by_first(lambda: find(spec))
     if found:
         say("found", _describe(spec))
         return found
     if _looking_only.get():
         raise Missing(_describe(spec))
-    spec.path.parent.mkdir(parents=True, exist_ok=True)
     lock = SoftFileLock(spec.path.with_name(f".{spec.path.name}.lock"))
+    ranks.by_first(lambda: _acquire(lock, spec))
+    started = time.time()
+    try:
+        found = ranks.by_first(lambda: find(spec))
+        if found:
+            say("found", _describe(spec))
+            return found
+        scratch = spec.path.with_name(f".{spec.path.name}.partial")
+        ranks.by_first(lambda: scratch.mkdir(exist_ok=True))
+        extra = make(scratch) if collective else ranks.by_first(lambda: make(scratch))
+        ranks.by_first(lambda: _publish(spec, config, scratch, extra, time.time() - started))
+    finally:
+        lock.release()
+    say("made", _describe(spec), f"in {_duration(time.time() - started)}")
+    return ranks.by_first(lambda: find(spec))
+
+
+def _acquire(lock: SoftFileLock, spec: Spec) -> None:
+    spec.path.parent.mkdir(parents=True, exist_ok=True)
     try:
         lock.acquire(timeout=0)
     except TimeoutError:
         say("waiting", f"another process is making {_describe(spec)}")
         lock.acquire()
-    try:
-        found = find(spec)
-        if found:
-            say("found", _describe(spec))
-            return found
-        scratch = spec.path.with_name(f".{spec.path.name}.partial")
-        scratch.mkdir(exist_ok=True)
-        started = time.time()
-        extra = make(scratch) or {}
-        _publish(spec, config, scratch, extra, time.time() - started)
-    finally:
-        lock.release()
-    say("made", _describe(spec), f"in {_duration(time.time() - started)}")
-    return find(spec)
 
 
-def _publish(spec: Spec, config: Any, scratch: Path, extra: dict, seconds: float) -> None:
+def _publish(spec: Spec, config: Any, scratch: Path, extra: dict | None, seconds: float) -> None:
     shutil.rmtree(scratch / "checkpoint", ignore_errors=True)
     OmegaConf.save(OmegaConf.create(plain(config)), scratch / "config.yaml")
     files = sorted(p for p in scratch.rglob("*") if p.is_file())
@@ -153,7 +163,7 @@ def _publish(spec: Spec, config: Any, scratch: Path, extra: dict, seconds: float
         "commit": _commit(),
         "packages": {name: _package_version(name) for name in PACKAGES},
         "files": {p.relative_to(scratch).as_posix(): _fingerprint(p) for p in files},
-    } | plain(extra)
+    } | plain(extra or {})
     temporary = scratch / "manifest.json.tmp"
     temporary.write_text(json.dumps(manifest, indent=1, ensure_ascii=False), "utf-8")
     os.replace(temporary, scratch / "manifest.json")

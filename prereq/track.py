@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from prereq import ranks
 from prereq.config import Config
 from prereq.console import say
 from prereq.store import Spec, plain
@@ -22,7 +23,7 @@ class Tracker:
         self.run = None
 
     def __enter__(self) -> "Tracker":
-        if self.config.tracker.name != "none":
+        if self.config.tracker.name != "none" and ranks.first():
             self.run = _wandb_run(self.config, self.spec)
         return self
 

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 
-from prereq import console, store
+from prereq import console, ranks, store
 from prereq.config import Config
 from prereq.errors import Preempted
 
@@ -24,8 +24,7 @@ def processes(config: Config) -> int:
 
     if config.stage.processes:
         return config.stage.processes
-    several = any(int(os.environ.get(key, 1)) > 1 for key in ("WORLD_SIZE", "SLURM_NTASKS"))
-    if several or config.model.source not in MEMORY or device().type != "cpu":
+    if ranks.count() > 1 or config.model.source not in MEMORY or device().type != "cpu":
         return 1
     import psutil
 

@@ -50,27 +50,28 @@ def small_world():
     return SMALL_WORLD
 
 
-@pytest.fixture
-def tiny_llama():
+def llama(attention: str = "sdpa", seed: int = 0):
     """A random Llama with grouped-query attention: 256 words, width 32, two layers."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    def build(attention: str = "sdpa", seed: int = 0):
-        torch.manual_seed(seed)
-        config = LlamaConfig(
-            vocab_size=256,
-            hidden_size=32,
-            intermediate_size=48,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            initializer_range=0.3,
-            attn_implementation=attention,
-            bos_token_id=1,
-            eos_token_id=2,
-            pad_token_id=3,
-        )
-        return LlamaForCausalLM(config).requires_grad_(False)
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=256,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        initializer_range=0.3,
+        attn_implementation=attention,
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=3,
+    )
+    return LlamaForCausalLM(config).requires_grad_(False)
 
-    return build
+
+@pytest.fixture
+def tiny_llama():
+    return llama

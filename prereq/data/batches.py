@@ -21,8 +21,9 @@ class Pack:
     """One forward. T tokens in R rows, M of which are labels.
 
     `input_ids`, `position_ids`: [1, T]. `predict`: [M], the positions whose next token is a label;
-    `targets`, `weights`, `terms`: [M]. `lengths`: the R row lengths in order. `spans`: for each
-    adapter, the ranges of tokens on which it is active.
+    `targets`, `weights`, `terms`: [M]. `lengths`: the R row lengths in order. `names`: what
+    the numbers in `terms` stand for. `spans`: for each adapter, the ranges of tokens on which it is
+    active.
     """
 
     input_ids: torch.Tensor
@@ -32,6 +33,7 @@ class Pack:
     weights: torch.Tensor
     terms: torch.Tensor
     lengths: tuple[int, ...]
+    names: tuple[str, ...]
     spans: dict[str, list[tuple[int, int]]]
 
 
@@ -49,7 +51,11 @@ def split(examples: Sequence[Example], budget: int) -> list[list[Example]]:
     return packs
 
 
-def pack(examples: Sequence[Example], device: torch.device | str = "cpu") -> Pack:
+def pack(
+    examples: Sequence[Example],
+    device: torch.device | str = "cpu",
+    names: tuple[str, ...] = TERMS,
+) -> Pack:
     """Rows to the tensors of one forward, rows of one route side by side."""
     examples = sorted(examples, key=lambda e: e.route)
     lengths = [len(e.row.ids) for e in examples]
@@ -61,11 +67,13 @@ def pack(examples: Sequence[Example], device: torch.device | str = "cpu") -> Pac
         positions += range(len(row.ids))
         predict += range(start + row.start - 1, start + len(row.ids) - 1)
         weights += [example.weight] * row.labels
-        terms += [TERMS.index(example.term)] * row.labels
+        terms += [names.index(example.term)] * row.labels
     input_ids = torch.tensor(ids)
     predict_at = torch.tensor(predict, dtype=torch.long)
 
     def there(tensor: torch.Tensor) -> torch.Tensor:
+        if torch.device(device).type == "cuda":
+            tensor = tensor.pin_memory()  # or the copy would wait for the device
         return tensor.to(device, non_blocking=True)
 
     return Pack(
@@ -76,6 +84,7 @@ def pack(examples: Sequence[Example], device: torch.device | str = "cpu") -> Pac
         weights=there(torch.tensor(weights, dtype=torch.float32)),
         terms=there(torch.tensor(terms, dtype=torch.long)),
         lengths=tuple(lengths),
+        names=names,
         spans=_spans(examples, starts),
     )
 

@@ -10,8 +10,10 @@ from huggingface_hub import snapshot_download
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch.distributed.tensor import DTensor, distribute_tensor
 from transformers import PreTrainedModel
 
+from prereq import ranks
 from prereq.config import LoraSettings
 from prereq.errors import PrereqError
 
@@ -58,14 +60,31 @@ def train_only(peft_model: PeftModel, name: str) -> None:
 
 def save(peft_model: PeftModel, name: str, folder: Path, dropout: float) -> None:
     """Adapter `name` as a PEFT folder that `PeftModel.from_pretrained` and vLLM read."""
-    folder.mkdir(parents=True, exist_ok=True)
     state = get_peft_model_state_dict(peft_model, adapter_name=name)
-    save_file({k: v.detach().cpu().contiguous() for k, v in state.items()}, folder / WEIGHTS)
+    state = {k: whole(v).cpu().contiguous() for k, v in state.items()}
+    if not ranks.first():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(state, folder / WEIGHTS)
     config = peft_model.peft_config[name]
     kept = config.lora_dropout, config.inference_mode
     config.lora_dropout, config.inference_mode = dropout, True
     config.save_pretrained(folder)
     config.lora_dropout, config.inference_mode = kept
+
+
+def whole(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor itself; one that is spread over processes (FSDP) is gathered, in all of them."""
+    tensor = tensor.detach()
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def spread_like(like: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
+    """The inverse of `whole`: on the device of `like`, and spread over processes as it is."""
+    tensor = tensor.to(like.device)
+    if isinstance(like, DTensor):
+        return distribute_tensor(tensor, like.device_mesh, like.placements)
+    return tensor
 
 
 def check_folder(folder: Path | str) -> dict:

@@ -78,4 +78,4 @@ def knowledge_adapter(config: Config, source: KnowledgeSource) -> Artifact:
         adapters.save(model, source.name, folder, dropout)
         return {"summary": summary | {"rows": len(rows)}}
 
-    return store.obtain(spec, config, make)
+    return store.obtain(spec, config, make, collective=True)

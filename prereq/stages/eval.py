@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from prereq import store
+from prereq import ranks, store
 from prereq.config import Config, KnowledgeSource, TestSplit
 from prereq.console import progress
 from prereq.data.rows import SkillRow
@@ -21,6 +21,7 @@ from prereq.evaluation.generate import generate
 from prereq.evaluation.score import Item
 from prereq.model import adapters
 from prereq.model.loading import dtype_of, load_model, load_tokenizer
+from prereq.report import tables
 from prereq.stages import cpt, inputs, sft
 from prereq.store import Artifact
 from prereq.training.loop import device
@@ -28,9 +29,8 @@ from prereq.training.loop import device
 
 def run(config: Config) -> Artifact:
     artifact = scores(config)
-    from prereq.report import tables
-
-    tables.show_scores(artifact)
+    if ranks.first():
+        tables.show_scores(artifact)
     return artifact
 
 

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from prereq import workers
+from prereq import ranks, workers
 from prereq.config import Config, with_method
 from prereq.stages import cpt, inputs, report
 from prereq.stages import eval as evaluation
@@ -22,5 +22,5 @@ def run(config: Config) -> list[Artifact]:
         jobs = [partial(cpt.knowledge_adapter, config, source) for source in shared.values()]
         workers.side_by_side(jobs + [partial(evaluation.scores, m) for m in methods], count)
     scores = [evaluation.scores(each) for each in methods]
-    report.run(config)
+    ranks.by_first(lambda: report.run(config))
     return scores

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from prereq import store
+from prereq import ranks, store
 from prereq.config import Config
 from prereq.data.sources import read_text
 from prereq.data.tokens import text_rows
@@ -45,11 +45,12 @@ def pretrained(config: Config) -> Artifact:
             settings = Run.of(config, "pretrain base model", training, folder, tracker)
             summary = train(model, plan, settings)
         model.config._attn_implementation = "sdpa"
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        if ranks.first():
+            model.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
         return {"summary": summary}
 
-    return store.obtain(spec, config, make)
+    return store.obtain(spec, config, make, collective=True)
 
 
 def _shape(config: Config, tokenizer) -> LlamaConfig:

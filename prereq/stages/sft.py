@@ -98,7 +98,7 @@ def skill_adapter(config: Config) -> Artifact:
         adapters.save(model, SKILL, folder, lora.dropout)
         return {"summary": summary | {"subjects": len(subjects)}}
 
-    return store.obtain(spec, config, make)
+    return store.obtain(spec, config, make, collective=True)
 
 
 def sources_for(config: Config) -> list[KnowledgeSource]:

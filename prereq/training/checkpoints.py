@@ -13,17 +13,22 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from prereq import ranks
+from prereq.model.adapters import spread_like, whole
+
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 def save(folder: Path, step: int, trained: dict[str, torch.Tensor], optimizer) -> None:
-    """Write `folder/checkpoint`, from which the run goes on at `step`."""
-    state = optimizer.state
+    """Write `folder/checkpoint`, from which the run goes on at `step`. Every process calls it."""
     tensors = {}
     for name, parameter in trained.items():
-        tensors[f"parameter:{name}"] = parameter.detach().cpu().contiguous()
-        for moment in MOMENTS:
-            tensors[f"{moment}:{name}"] = state[parameter][moment].cpu().contiguous()
+        state = optimizer.state.get(parameter, {})  # none yet: its part has not begun
+        values = {"parameter": parameter} | {m: state[m] for m in MOMENTS if m in state}
+        for kind, value in values.items():
+            tensors[f"{kind}:{name}"] = whole(value).cpu().contiguous()
+    if not ranks.first():
+        return
     scratch, place, old = (
         folder / "checkpoint.new",
         folder / "checkpoint",
@@ -49,10 +54,20 @@ def load(folder: Path, trained: dict[str, torch.Tensor], optimizer: torch.optim.
         return 0
     step = json.loads((place / "position.json").read_text())["step"]
     tensors = load_file(place / "state.safetensors")
+    if {name for name in tensors if name.startswith("parameter:")} != {
+        f"parameter:{name}" for name in trained
+    }:
+        return 0  # of a run that trained other adapters together
     for name, parameter in trained.items():
-        parameter.data.copy_(tensors[f"parameter:{name}"])
-        optimizer.state[parameter] = {
-            "step": torch.tensor(float(step)),
-            **{m: tensors[f"{m}:{name}"].to(parameter.device) for m in MOMENTS},
+        parameter.data.copy_(spread_like(parameter, tensors[f"parameter:{name}"]))
+        moments = {
+            m: spread_like(parameter, tensors[f"{m}:{name}"])
+            for m in MOMENTS
+            if f"{m}:{name}" in tensors
         }
+        if moments:
+            optimizer.state[parameter] = {
+                "step": torch.tensor(float(step), device=parameter.device),
+                **moments,
+            }
     return step

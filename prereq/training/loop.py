@@ -8,20 +8,22 @@ on the number of processes. Accelerate gives devices and processes; nothing of t
 import math
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator, PartialState
+from accelerate import Accelerator, DistributedDataParallelKwargs
 from torch import nn
 
+from prereq import ranks
 from prereq.config import Config, Training
 from prereq.console import progress
-from prereq.data.batches import TERMS, pack, split
+from prereq.data.batches import pack, split
 from prereq.data.tokens import Example, TokenRow
 from prereq.errors import Preempted
+from prereq.model.adapters import whole
 from prereq.model.lora import Routing
 from prereq.track import Tracker
 from prereq.training import checkpoints
@@ -29,6 +31,7 @@ from prereq.training.packed import PackedLM
 from prereq.training.plan import Plan
 
 CLIP = 1.0  # largest gradient norm, as published
+AGREE_EVERY = 5  # steps between two times that several processes ask whether one must stop
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,21 @@ class Run:
 
 def device() -> torch.device:
     """Where this process trains."""
-    return PartialState().device
+    return ranks.state().device
+
+
+@dataclass(frozen=True)
+class Part:
+    """Parameters with a schedule and a gradient norm of their own: those of one adapter."""
+
+    adapter: str | None  # None: whatever trains
+    training: Training
+    steps: int
+
+    def of(self, model: nn.Module) -> dict[str, nn.Parameter]:
+        """Name → parameter. Looked up again once the model is wrapped: FSDP replaces parameters."""
+        mark = f".{self.adapter}." if self.adapter else ""
+        return {n: p for n, p in model.named_parameters() if p.requires_grad and mark in n}
 
 
 def train(
@@ -68,75 +85,115 @@ def train(
     run: Run,
     routing: Routing | None = None,
     on_epoch: Callable[[int], None] = lambda epoch: None,
+    parts: Sequence[Part] = (),
 ) -> dict[str, float]:
     """Train every parameter of `model` that requires a gradient; resume from a checkpoint if any.
 
-    `on_epoch(e)` is called after epoch e (from 1). Returns a summary for the manifest. Raises
-    `Preempted` after SIGTERM, its checkpoint saved.
+    `on_epoch(e)` is called after epoch e (from 1), in every process. With `parts` each of them has
+    its own schedule. Returns a summary for the manifest. Raises `Preempted` after SIGTERM, its
+    checkpoint saved.
     """
-    accelerator = Accelerator()
+    parts = list(parts) or [Part(None, run.training, plan.steps)]
+    idle = DistributedDataParallelKwargs(find_unused_parameters=len(parts) > 1)
+    accelerator = Accelerator(kwargs_handlers=[idle])
     packed = PackedLM(model, routing)
-    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     optimizer = torch.optim.AdamW(
-        trained.values(),
-        lr=run.training.learning_rate,
-        betas=(0.9, run.training.beta2),
-        weight_decay=run.training.weight_decay,
+        [
+            {
+                "params": list(part.of(model).values()),
+                "betas": (0.9, part.training.beta2),
+                "weight_decay": part.training.weight_decay,
+            }
+            for part in parts
+        ],
         fused=True,
     )
-    first = checkpoints.load(run.folder, trained, optimizer)
     wrapped, optimizer = accelerator.prepare(packed, optimizer)
     wrapped.train()
-    run.tracker.resume(first)
+    trained = [part.of(model) for part in parts]
+    everything = {name: p for group in trained for name, p in group.items()}
+    first = checkpoints.load(run.folder, everything, optimizer)
+    log = _Log(accelerator, run, plan, first)
     stop = _StopSignal()
     saved = time.monotonic()
-    tokens = 0
-    started = time.monotonic()
     with progress(run.label, plan.steps, first) as advance, stop:
         for step in range(first, plan.steps):
-            learning_rate = run.training.learning_rate * cosine(
-                step, plan.steps, run.training.warmup
-            )
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate
-            began = time.monotonic()
+            for part, group in zip(parts, optimizer.param_groups, strict=True):
+                share = cosine(step, part.steps, part.training.warmup)
+                group["lr"] = part.training.learning_rate * share
             examples = plan.step(step)
-            loss, parts = _backward(accelerator, wrapped, examples, run, step)
-            norm = accelerator.clip_grad_norm_(list(trained.values()), CLIP)
+            loss, sums = _backward(accelerator, wrapped, examples, run, plan, step)
+            norms = [accelerator.clip_grad_norm_(list(g.values()), CLIP) for g in trained]
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-
-            useful = sum(len(example.row.ids) for example in examples)
-            tokens += useful
-            seconds = time.monotonic() - began
-            loss = float(loss)
-            values = {"loss": loss, "grad_norm": float(norm), "learning_rate": learning_rate}
-            values |= {"tokens_per_second": useful / seconds} | _means(parts)
-            run.tracker.log(step, values)
-            advance(1, f"loss {loss:.3f}  {tokens / (time.monotonic() - started):,.0f} tok/s")
+            log.add(step, loss, norms[0], sums, optimizer.param_groups[0]["lr"], examples)
+            advance(1, log.note)
 
             done = step + 1
             if done % plan.steps_per_epoch == 0:
                 on_epoch(done // plan.steps_per_epoch)
-            if done < plan.steps and (
-                stop.asked or time.monotonic() - saved > run.checkpoint_seconds
-            ):
-                if accelerator.is_main_process:
-                    checkpoints.save(run.folder, done, trained, optimizer)
+            if done == plan.steps or (accelerator.num_processes > 1 and done % AGREE_EVERY):
+                continue
+            due = time.monotonic() - saved > run.checkpoint_seconds
+            stopping, due = _agreed(accelerator, stop.asked, due)
+            if stopping or due:
+                log.flush()
+                checkpoints.save(run.folder, done, everything, optimizer)
                 saved = time.monotonic()
-            if stop.asked and done < plan.steps:
+            if stopping:
                 raise Preempted(
                     f"{run.label}: stopped at step {done} of {plan.steps}; checkpoint saved"
                 )
-    return {
-        "steps": plan.steps,
-        "tokens": tokens,
-        "train_seconds": round(time.monotonic() - started, 1),
-    }
+    log.flush()
+    return {"steps": plan.steps, "tokens": log.tokens, "train_seconds": round(log.seconds(), 1)}
+
+
+class _Log:
+    """What is logged of each step. Losses wait on the device, so that no step waits for the host."""
+
+    def __init__(self, accelerator: Accelerator, run: Run, plan: Plan, first: int):
+        self.run, self.plan = run, plan
+        self.every = 1.0 if accelerator.device.type == "cuda" else 0.0  # seconds
+        self.waiting: list[tuple] = []
+        self.tokens, self.note = 0, ""
+        self.started = self.flushed = time.monotonic()
+        if ranks.first():
+            run.tracker.resume(first)
+
+    def add(self, step, loss, norm, sums, learning_rate, examples) -> None:
+        useful = sum(len(example.row.ids) for example in examples)
+        self.tokens += useful
+        self.waiting.append((step, torch.cat([loss[None], whole(norm)[None], *sums]), learning_rate, useful))
+        if time.monotonic() - self.flushed >= self.every:
+            self.flush()
+
+    def flush(self) -> None:
+        if not self.waiting or not ranks.first():
+            return
+        numbers = torch.stack([row for _, row, _, _ in self.waiting]).tolist()
+        speed = sum(useful for *_, useful in self.waiting) / (time.monotonic() - self.flushed)
+        names = self.plan.terms
+        for (step, _, rate, _), (loss, norm, *sums) in zip(self.waiting, numbers, strict=True):
+            values = {"loss": loss, "grad_norm": norm, "learning_rate": rate}
+            values |= {"tokens_per_second": speed}
+            pairs = zip(names, sums[: len(names)], sums[len(names) :], strict=True)
+            values |= {f"loss/{name}": total / n for name, total, n in pairs if n and name != "text"}
+            self.run.tracker.log(step, values)
+        self.note = f"loss {numbers[-1][0]:.3f}  {self.tokens / self.seconds():,.0f} tok/s"
+        self.waiting.clear()
+        self.flushed = time.monotonic()
+
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
 
 
 def _backward(
-    accelerator: Accelerator, wrapped: nn.Module, examples: list[Example], run: Run, step: int
+    accelerator: Accelerator,
+    wrapped: nn.Module,
+    examples: list[Example],
+    run: Run,
+    plan: Plan,
+    step: int,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Forward and backward of one optimizer step; its loss and parts, summed over processes."""
     processes = accelerator.num_processes
@@ -144,12 +201,13 @@ def _backward(
     mine = packs[accelerator.process_index :: processes]
     # Every process makes the same number of backwards; one without a pack has a row of weight 0.
     mine += [[_idle(examples)]] * (math.ceil(len(packs) / processes) - len(mine))
-    loss, parts = torch.zeros((), device=accelerator.device), 0
+    loss = torch.zeros((), device=accelerator.device)
+    parts = torch.zeros(2, len(plan.terms), device=accelerator.device)
     for number, rows in enumerate(mine):
         # Dropout masks belong to the pack, whichever process computes it.
         place = number * processes + accelerator.process_index
         torch.manual_seed(hash((run.seed, step, place)) % 2**63)
-        batch = pack(rows, accelerator.device)
+        batch = pack(rows, accelerator.device, plan.terms)
         last = number == len(mine) - 1
         with accelerator.no_sync(wrapped) if not last else nullcontext():
             part_loss, part = wrapped(batch)
@@ -160,19 +218,22 @@ def _backward(
     return loss, parts
 
 
+def _agreed(accelerator: Accelerator, *flags: bool) -> list[bool]:
+    """Each flag, up in all processes if it is up in any."""
+    if accelerator.num_processes == 1:
+        return list(flags)
+    up = accelerator.reduce(torch.tensor(flags, device=accelerator.device).float(), "sum")
+    return [value > 0 for value in up.tolist()]
+
+
 def cosine(step: int, steps: int, warmup: float) -> float:
     """Share of the peak learning rate: linear from 0 over the warm-up, then a cosine to 0."""
     warm = math.ceil(steps * warmup)
     if step < warm:
         return step / warm
+    if step >= steps:  # another part of the run goes on
+        return 0.0
     return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
-
-
-def _means(parts: torch.Tensor) -> dict[str, float]:
-    sums, counts = parts.tolist()
-    return {
-        f"loss/{t}": s / n for t, s, n in zip(TERMS, sums, counts, strict=True) if n and t != "text"
-    }
 
 
 def _idle(examples: list[Example]) -> Example:

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from prereq.data.batches import TERMS, Pack
+from prereq.data.batches import Pack
 from prereq.model.attention import NAME as ROWS
 from prereq.model.attention import RowLayout
 from prereq.model.head import head_logits
@@ -17,8 +17,8 @@ HEAD_CHUNK = 2048  # labels whose logits stand in memory at once
 class PackedLM(nn.Module):
     """A causal language model that takes a pack and returns its loss.
 
-    Returns the weighted sum of the token losses (a scalar), and for each of `TERMS` the unweighted
-    sum of token losses and their count, [2, len(TERMS)], for the log.
+    Returns the weighted sum of the token losses (a scalar), and for each of the pack's terms the
+    unweighted sum of token losses and their count, [2, terms], for the log.
     """
 
     def __init__(self, model: nn.Module, routing: Routing | None = None):
@@ -38,9 +38,9 @@ class PackedLM(nn.Module):
         )
         hidden = out.last_hidden_state[0].index_select(0, pack.predict)  # [M, width]
         losses = self._losses(hidden, pack.targets)
-        parts = torch.zeros(2, len(TERMS), device=losses.device)
+        parts = torch.zeros(2, len(pack.names), device=losses.device)
         parts[0].index_add_(0, pack.terms, losses.detach())
-        parts[1] = torch.bincount(pack.terms, minlength=len(TERMS))
+        parts[1].index_add_(0, pack.terms, torch.ones_like(losses))  # bincount waits for the host
         return (losses * pack.weights).sum(), parts
 
     def _losses(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

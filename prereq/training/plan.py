@@ -6,11 +6,12 @@ any number of processes, lays out what an uninterrupted one on one process would
 """
 
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil
 
+from prereq.data.batches import TERMS
 from prereq.data.rows import SkillRow
 from prereq.data.tokens import Example, TokenRow, skill_row
 from prereq.errors import PrereqError
@@ -24,6 +25,7 @@ class Plan:
     epochs: int
     steps_per_epoch: int
     step: Callable[[int], list[Example]]
+    terms: tuple[str, ...] = TERMS  # the losses that a log tells apart
 
     @property
     def steps(self) -> int:
@@ -41,6 +43,20 @@ def text_plan(
         return text_step([rows[i] for i in batch(index)], route)
 
     return Plan(epochs, per_epoch, step)
+
+
+def together(plans: Mapping[str, Plan]) -> Plan:
+    """Several plans as one: step i holds step i of each that still has one, told apart by name."""
+
+    def step(index: int) -> list[Example]:
+        return [
+            replace(example, term=name)
+            for name, plan in plans.items()
+            if index < plan.steps
+            for example in plan.step(index)
+        ]
+
+    return Plan(1, max(plan.steps for plan in plans.values()), step, tuple(plans))
 
 
 def skill_plan(

@@ -1,0 +1,86 @@
+"""One process or several that train together: who decides and writes, and how the others learn it.
+
+`torchrun` and `accelerate launch` say in the environment which process this is; under `srun` with
+several tasks SLURM's variables say it, and are translated here. Batches are global and laid out by
+the plan, so the number of processes changes no result.
+"""
+
+import os
+import subprocess
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TypeVar
+
+from prereq.errors import Preempted, PrereqError
+
+T = TypeVar("T")
+
+
+def join() -> None:
+    """Translate the variables of an `srun` step of several tasks into those torch reads."""
+    if "WORLD_SIZE" in os.environ or int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) < 2:
+        return
+    slurm = os.environ
+    # Jobs on one node get ports of their own; SLURM numbers steps within a job.
+    place = 10 * int(slurm["SLURM_JOB_ID"]) + int(slurm["SLURM_STEP_ID"])
+    os.environ |= {
+        "WORLD_SIZE": slurm["SLURM_STEP_NUM_TASKS"],
+        "RANK": slurm["SLURM_PROCID"],
+        "LOCAL_RANK": slurm["SLURM_LOCALID"],
+        "LOCAL_WORLD_SIZE": slurm["SLURM_STEP_TASKS_PER_NODE"].split("(")[0].split(",")[0],
+        "MASTER_ADDR": _first_host(slurm["SLURM_STEP_NODELIST"]),
+        "MASTER_PORT": str(20000 + place % 20000),
+    }
+
+
+def count() -> int:
+    """How many processes train together."""
+    return int(os.environ.get("WORLD_SIZE", 1))
+
+
+def first() -> bool:
+    """Whether this is the process that writes."""
+    return int(os.environ.get("RANK", 0)) == 0
+
+
+def state():
+    """Accelerate's account of the processes; the first call makes the process group."""
+    import torch
+    from accelerate import PartialState
+
+    # Told nothing, Accelerate takes each of several processes on a CPU for the only one. What
+    # one process waits for in a collective may be another job's long training.
+    alone = {} if count() == 1 else {"timeout": timedelta(days=2)}
+    return PartialState(cpu=not torch.accelerator.is_available(), **alone)
+
+
+def by_first(work: Callable[[], T]) -> T:
+    """What `work` returns, or the error it raises, in every process; only the first one runs it."""
+    if count() == 1:
+        return work()
+    from accelerate.utils import broadcast_object_list
+
+    state()
+    result = error = None
+    if first():
+        try:
+            result = work()
+        except (PrereqError, Preempted) as told:
+            error = told
+    result, error = broadcast_object_list([result, error])
+    if error is not None:
+        raise error
+    return result
+
+
+def _first_host(nodes: str) -> str:
+    if "[" not in nodes and "," not in nodes:
+        return nodes
+    command = ["scontrol", "show", "hostnames", nodes]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[0]
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise PrereqError(
+            f"SLURM_STEP_NODELIST={nodes}: `{' '.join(command)}` did not name the first node ({error}); "
+            "set MASTER_ADDR, MASTER_PORT, RANK, LOCAL_RANK and WORLD_SIZE yourself"
+        ) from None
