@@ -166,6 +166,7 @@ class LoraSettings:
 
 @dataclass
 class AdapterConfig:
+    frozen_dropout: bool = False  # drop out in knowledge LoRAs beside the skill too, as published
     knowledge: LoraSettings = field(default_factory=LoraSettings)
     skill: LoraSettings = field(default_factory=LoraSettings)
 
@@ -201,6 +202,7 @@ class StageConfig(Training):
     prerequisites: str = "make"  # make | require
     tokens_per_forward: int = 4096
     checkpoint_seconds: int = 60
+    together: bool = False  # train missing knowledge LoRAs in one pass over the base model
     processes: int | None = None  # of stage=pipeline; None: as `prereq.workers` finds best
 
 

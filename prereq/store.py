@@ -12,10 +12,11 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field, is_dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def looking_only() -> Iterator[None]:
         _looking_only.reset(token)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Spec:
     """What an artifact is, before it exists."""
 
@@ -112,28 +113,45 @@ def obtain(
     resume from what it finds there, and returns what the manifest shall say beyond the usual. Of
     several processes the first looks, locks and publishes, and makes, unless making is `collective`.
     """
-    found = ranks.by_first(lambda: find(spec))
-    if found:
-        say("found", _describe(spec))
-        return found
-    if _looking_only.get():
-        raise Missing(_describe(spec))
-    lock = SoftFileLock(spec.path.with_name(f".{spec.path.name}.lock"))
-    ranks.by_first(lambda: _acquire(lock, spec))
-    started = time.time()
-    try:
-        found = ranks.by_first(lambda: find(spec))
-        if found:
-            say("found", _describe(spec))
-            return found
-        scratch = spec.path.with_name(f".{spec.path.name}.partial")
-        ranks.by_first(lambda: scratch.mkdir(exist_ok=True))
-        extra = make(scratch) if collective else ranks.by_first(lambda: make(scratch))
-        ranks.by_first(lambda: _publish(spec, config, scratch, extra, time.time() - started))
-    finally:
-        lock.release()
-    say("made", _describe(spec), f"in {_duration(time.time() - started)}")
-    return ranks.by_first(lambda: find(spec))
+    return obtain_all([spec], config, lambda missing: [make(missing[spec])], collective)[0]
+
+
+def obtain_all(
+    specs: Sequence[Spec],
+    config: Any,
+    make: Callable[[dict[Spec, Path]], Sequence[dict[str, Any] | None]],
+    collective: bool = False,
+) -> list[Artifact]:
+    """The artifacts of several specs, those that are missing made in one go: see `obtain`."""
+    missing = _missing(specs)
+    if missing:
+        if _looking_only.get():
+            raise Missing(_describe(missing[0]))
+        with ExitStack() as locks:
+            for (
+                spec
+            ) in missing:  # in the order given, the same everywhere: nobody waits in a circle
+                lock = SoftFileLock(spec.path.with_name(f".{spec.path.name}.lock"))
+                ranks.by_first(lambda lock=lock, spec=spec: _acquire(lock, spec))
+                locks.callback(lock.release)
+            missing = _missing(missing)  # another process may have made some meanwhile
+            started = time.time()
+            scratch = {s: s.path.with_name(f".{s.path.name}.partial") for s in missing}
+            ranks.by_first(lambda: [folder.mkdir(exist_ok=True) for folder in scratch.values()])
+            if missing:
+                extra = make(scratch) if collective else ranks.by_first(lambda: make(scratch))
+                seconds = time.time() - started
+                for spec, more in zip(missing, extra, strict=True):
+                    publish = partial(_publish, spec, config, scratch[spec], more, seconds)
+                    ranks.by_first(publish)
+                    say("made", _describe(spec), f"in {_duration(seconds)}")
+    for spec in specs:
+        say("found", _describe(spec))  # unless it was spoken of before
+    return ranks.by_first(lambda: [find(spec) for spec in specs])
+
+
+def _missing(specs: Sequence[Spec]) -> list[Spec]:
+    return ranks.by_first(lambda: [spec for spec in specs if find(spec) is None])
 
 
 def _acquire(lock: SoftFileLock, spec: Spec) -> None:

@@ -49,10 +49,12 @@ def side_by_side(jobs: Sequence[Callable[[], object]], count: int) -> None:
     drawing.start()
     pool = ProcessPoolExecutor(count, context, _begin, (events, max(1, _cores() // count)))
     try:
-        futures = [pool.submit(job) for job in jobs]
+        futures = [pool.submit(_work, job) for job in jobs]
         for future in wait(futures, return_when=FIRST_EXCEPTION).done:
             future.result()
     except BaseException:
+        for future in futures:
+            future.cancel()
         for worker in multiprocessing.active_children():
             worker.terminate()  # SIGTERM: it saves its checkpoint
         raise
@@ -89,6 +91,21 @@ def _begin(events, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which tells us
     signal.signal(signal.SIGTERM, stop)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+_stopped = False
+
+
+def _work(job: Callable[[], object]) -> None:
+    """One job, in a worker; none after it was stopped, though the pool hands out what it queued."""
+    global _stopped
+    try:
+        if _stopped:
+            raise Preempted("stopped before it began")
+        job()
+    except Preempted:
+        _stopped = True
+        raise
 
 
 def _end_with_parent() -> None:

@@ -1,7 +1,7 @@
 """Adapters as plain PEFT folders: attach one to train and others frozen, save, merge."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,13 +22,14 @@ WEIGHTS = "adapter_model.safetensors"
 
 def attach(
     model: PreTrainedModel,
-    name: str,
+    names: str | Sequence[str],
     settings: LoraSettings,
     base: Path | str,
     frozen: Mapping[str, Path | str],
     seed: int,
 ) -> PeftModel:
-    """A new trainable adapter `name` (float32) on the frozen model, with `frozen` ones beside it."""
+    """New trainable adapters (float32) on the frozen model, with `frozen` ones beside them."""
+    names = [names] if isinstance(names, str) else list(names)
     torch.manual_seed(seed)  # A is drawn, B is zero
     config = LoraConfig(
         r=settings.r,
@@ -39,21 +40,25 @@ def attach(
         base_model_name_or_path=str(base),
     )
     try:
-        peft_model = get_peft_model(model, config, adapter_name=name)
+        peft_model = get_peft_model(model, config, adapter_name=names[0])
     except ValueError as error:
         raise PrereqError(f"adapter target_modules={settings.target_modules}: {error}") from None
-    peft_model.peft_config[name].base_model_name_or_path = str(base)
+    for name in names[1:]:
+        torch.manual_seed(seed)  # as if it were the only one
+        peft_model.add_adapter(name, config)
+    for name in names:
+        peft_model.peft_config[name].base_model_name_or_path = str(base)
     for other, folder in frozen.items():
         check_folder(folder)
         peft_model.load_adapter(str(folder), adapter_name=other, is_trainable=False)
-    train_only(peft_model, name)
+    train_only(peft_model, names)
     return peft_model
 
 
-def train_only(peft_model: PeftModel, name: str) -> None:
-    """Exactly the parameters of adapter `name` train, in float32; asserted."""
+def train_only(peft_model: PeftModel, names: Sequence[str]) -> None:
+    """Exactly the parameters of the named adapters train, in float32; asserted."""
     for key, parameter in peft_model.named_parameters():
-        parameter.requires_grad_(f".{name}." in key)
+        parameter.requires_grad_(any(f".{name}." in key for name in names))
     trained = {k: p for k, p in peft_model.named_parameters() if p.requires_grad}
     assert trained and all("lora_" in k and p.dtype == torch.float32 for k, p in trained.items())
 

@@ -4,10 +4,12 @@ Plain next-token training on the text of the source, the base model frozen. A so
 set's recipe says what the text is (form, fictitious or real, version); its name means nothing.
 """
 
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
-from prereq import store
-from prereq.config import Config, KnowledgeSource
+from prereq import ranks, store
+from prereq.config import Config, KnowledgeSource, Training
 from prereq.data.sources import read_text
 from prereq.data.tokens import text_rows
 from prereq.errors import PrereqError
@@ -17,8 +19,8 @@ from prereq.model.lora import route
 from prereq.stages import inputs
 from prereq.store import Artifact
 from prereq.track import Tracker
-from prereq.training.loop import Run, device, train
-from prereq.training.plan import text_plan
+from prereq.training.loop import Part, Run, device, train
+from prereq.training.plan import text_plan, together
 
 
 def run(config: Config) -> list[Artifact]:
@@ -28,54 +30,84 @@ def run(config: Config) -> list[Artifact]:
         raise PrereqError(
             f"dataset={config.dataset.name} has no knowledge sources; stage=cpt needs one"
         )
-    return [knowledge_adapter(config, source) for source in chosen]
+    return knowledge_adapters(config, chosen)
 
 
-def knowledge_adapter(config: Config, source: KnowledgeSource) -> Artifact:
-    """The knowledge LoRA of one source, found or trained."""
+def knowledge_adapters(config: Config, sources: Sequence[KnowledgeSource]) -> list[Artifact]:
+    """The knowledge LoRA of each source, found or trained: one by one, or in one pass over the base."""
+    specs = {source.name: _spec(config, source) for source in sources}
+    if config.stage.name != "cpt":
+        for source in sources:
+            command = f"python -m prereq stage=cpt dataset={config.dataset.name} knowledge=[{source.name}]"
+            inputs.require_or_make(config, specs[source.name], command)
+
+    groups = [sources] if config.stage.together else [[source] for source in sources]
+    return [
+        artifact
+        for group in groups
+        for artifact in store.obtain_all(
+            [specs[source.name] for source in group],
+            config,
+            lambda missing: _train(config, missing),
+            collective=True,
+        )
+    ]
+
+
+def _spec(config: Config, source: KnowledgeSource) -> store.Spec:
     data = inputs.data_set(config)
-    base = inputs.base_model(config)
-    training = inputs.training(
-        config, config.dataset.knowledge_training, "cpt", source=source.training
-    )
     content = {
-        "base": base.reference,
+        "base": inputs.base_model(config).reference,
         "data": inputs.rows_reference(data, source.subset, source.split),
-        "training": training,
+        "training": _training(config, source),
         "lora": config.adapter.knowledge,
         "dtype": dtype_of(config.model),
         "seed": config.seed,
     }
     labels = {"seed": config.seed, "form": source.form, "fictitious": source.fictitious}
-    spec = inputs.spec(
-        config, "knowledge", source.name, content, labels | {"version": source.version}
-    )
-    if config.stage.name != "cpt":
-        command = (
-            f"python -m prereq stage=cpt dataset={config.dataset.name} knowledge=[{source.name}]"
-        )
-        inputs.require_or_make(config, spec, command)
+    labels["version"] = source.version
+    return inputs.spec(config, "knowledge", source.name, content, labels)
 
-    def make(folder: Path) -> dict:
-        tokenizer = load_tokenizer(base.path, config.model)
-        rows = text_rows(
-            tokenizer, read_text(data.path, source.subset, source.split), training.max_length
-        )
+
+def _training(config: Config, source: KnowledgeSource) -> Training:
+    return inputs.training(config, config.dataset.knowledge_training, "cpt", source=source.training)
+
+
+def _train(config: Config, missing: dict[store.Spec, Path]) -> list[dict]:
+    """Train one adapter a source on its own rows, each with its own schedule; a summary of each.
+
+    Every row's route names one adapter, and gradients are clipped for each, so that training several
+    together is what training them one by one would have been.
+    """
+    data, base = inputs.data_set(config), inputs.base_model(config)
+    tokenizer = load_tokenizer(base.path, config.model)
+    folders = {spec.name: folder for spec, folder in missing.items()}
+    sources = {source.name: source for source in config.dataset.knowledge}
+    plans, parts, counts = {}, [], {}
+    for source in map(sources.get, folders):
+        training = _training(config, source)
+        text = read_text(data.path, source.subset, source.split)
+        rows = text_rows(tokenizer, text, training.max_length)
         plan = text_plan(
             rows, training.batch_size, training.epochs, config.seed, route=(source.name,)
         )
+        plans[source.name], counts[source.name] = plan, len(rows)
+        parts.append(Part(source.name, training, plan.steps))
 
-        model = load_model(base.path, config.model, attention_for_training(config.model, device()))
-        model = adapters.attach(
-            model, source.name, config.adapter.knowledge, base.path, {}, config.seed
-        )
-        routing = route(model)
-        dropout = config.adapter.knowledge.dropout
-        routing.dropout[source.name] = dropout
-        with Tracker(config, spec, folder) as tracker:
-            settings = Run.of(config, f"knowledge {source.name}", training, folder, tracker)
-            summary = train(model, plan, settings, routing)
-        adapters.save(model, source.name, folder, dropout)
-        return {"summary": summary | {"rows": len(rows)}}
-
-    return store.obtain(spec, config, make, collective=True)
+    lora = config.adapter.knowledge
+    model = load_model(base.path, config.model, attention_for_training(config.model, device()))
+    model = adapters.attach(model, list(plans), lora, base.path, {}, config.seed)
+    routing = route(model)
+    routing.dropout |= dict.fromkeys(plans, lora.dropout)
+    first = next(iter(plans))
+    plan = plans[first] if len(plans) == 1 else together(plans)
+    with Tracker(config, next(iter(missing)), folders[first]) as tracker:
+        label = f"knowledge {', '.join(plans)}"
+        settings = Run.of(config, label, parts[0].training, folders[first], tracker)
+        summary = train(model, plan, settings, routing, parts=parts)
+    for name, folder in folders.items():
+        adapters.save(model, name, folder, lora.dropout)
+        if name != first and ranks.first():
+            shutil.copy(folders[first] / "metrics.jsonl", folder)
+    beside = {"together": list(plans)} if len(plans) > 1 else {}
+    return [{"summary": summary | beside | {"rows": counts[name]}} for name in plans]

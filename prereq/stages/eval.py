@@ -91,7 +91,9 @@ def generations(config: Config, data: Artifact, skill: Artifact, asked: list[str
     """
     base = inputs.base_model(config)
     tests = _tests(config)
-    plugs = {source.name: cpt.knowledge_adapter(config, source) for source in plugged(config)}
+    plug_in = plugged(config)
+    made = cpt.knowledge_adapters(config, plug_in)
+    plugs = {source.name: artifact for source, artifact in zip(plug_in, made, strict=True)}
     content = {
         "skill": skill.reference,
         "base": base.reference,

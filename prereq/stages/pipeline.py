@@ -19,7 +19,7 @@ def run(config: Config) -> list[Artifact]:
             evaluation.prompts(each, inputs.data_set(each))
         inputs.base_model(config)
         shared = {s.name: s for each in methods for s in evaluation.knowledge_for(each)}
-        jobs = [partial(cpt.knowledge_adapter, config, source) for source in shared.values()]
+        jobs = [partial(cpt.knowledge_adapters, config, [source]) for source in shared.values()]
         workers.side_by_side(jobs + [partial(evaluation.scores, m) for m in methods], count)
     scores = [evaluation.scores(each) for each in methods]
     ranks.by_first(lambda: report.run(config))

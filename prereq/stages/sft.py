@@ -41,7 +41,8 @@ def skill_adapter(config: Config) -> Artifact:
     data = inputs.data_set(config)
     base = inputs.base_model(config)
     sources = sources_for(config)
-    knowledge = {source.name: cpt.knowledge_adapter(config, source) for source in sources}
+    names = [source.name for source in sources]
+    knowledge = dict(zip(names, cpt.knowledge_adapters(config, sources), strict=True))
 
     content = {
         "base": base.reference,
@@ -57,6 +58,8 @@ def skill_adapter(config: Config) -> Artifact:
     }
     if knowledge:  # without knowledge there is nothing to alternate and no plain term to add
         content["objective"] |= {"alternate": recipe.alternate, "real_weight": real_weight}
+        if config.adapter.frozen_dropout:
+            content["objective"]["frozen_dropout"] = config.adapter.knowledge.dropout
     spec = inputs.spec(config, "skill", method.name, content, _labels(config, training))
     if config.stage.name == "eval":
         command = f"python -m prereq stage=sft dataset={config.dataset.name} method={method.name}"
@@ -87,6 +90,8 @@ def skill_adapter(config: Config) -> Artifact:
         model = adapters.attach(model, SKILL, lora, base.path, frozen, config.seed)
         routing = route(model)
         routing.dropout[SKILL] = lora.dropout
+        if config.adapter.frozen_dropout:
+            routing.dropout |= dict.fromkeys(frozen, config.adapter.knowledge.dropout)
 
         def keep(epoch: int) -> None:
             if recipe.keep_epochs:

@@ -163,7 +163,9 @@ class _Log:
     def add(self, step, loss, norm, sums, learning_rate, examples) -> None:
         useful = sum(len(example.row.ids) for example in examples)
         self.tokens += useful
-        self.waiting.append((step, torch.cat([loss[None], whole(norm)[None], *sums]), learning_rate, useful))
+        self.waiting.append(
+            (step, torch.cat([loss[None], whole(norm)[None], *sums]), learning_rate, useful)
+        )
         if time.monotonic() - self.flushed >= self.every:
             self.flush()
 
@@ -177,7 +179,9 @@ class _Log:
             values = {"loss": loss, "grad_norm": norm, "learning_rate": rate}
             values |= {"tokens_per_second": speed}
             pairs = zip(names, sums[: len(names)], sums[len(names) :], strict=True)
-            values |= {f"loss/{name}": total / n for name, total, n in pairs if n and name != "text"}
+            values |= {
+                f"loss/{name}": total / n for name, total, n in pairs if n and name != "text"
+            }
             self.run.tracker.log(step, values)
         self.note = f"loss {numbers[-1][0]:.3f}  {self.tokens / self.seconds():,.0f} tok/s"
         self.waiting.clear()

@@ -1,6 +1,6 @@
 """Trains three small adapters, in as many processes as `torchrun` starts: see `test_several.py`.
 
-    torchrun --nproc-per-node 2 -m tests.invariant.several FOLDER [fsdp]
+torchrun --nproc-per-node 2 -m tests.invariant.several FOLDER [fsdp]
 """
 
 import os
@@ -33,7 +33,10 @@ def row(rng: random.Random) -> TokenRow:
 
 def plans() -> dict[str, tuple[Plan, list[Knowledge]]]:
     rng = random.Random(0)
-    real, fictitious = Knowledge("real", "passage", False, None), Knowledge("v0", "passage", True, 0)
+    real, fictitious = (
+        Knowledge("real", "passage", False, None),
+        Knowledge("v0", "passage", True, 0),
+    )
     other = Knowledge("v1", "statement", True, 1)
     versions = [Subject(True, {0: row(rng), 1: row(rng)}) for _ in range(18)]
     mixed = [Subject(n % 3 == 0, {None: row(rng)}) for n in range(18)]
@@ -41,7 +44,10 @@ def plans() -> dict[str, tuple[Plan, list[Knowledge]]]:
     sizes = {"batch_size": 8, "draw_group": 4, "epochs": 2, "seed": 1}
     return {
         "cpt": (text_plan([row(rng) for _ in range(19)], 8, 2, 1, (SKILL,)), []),
-        "mix": (skill_plan(mixed, [unversioned, real], real_weight=0.5, **sizes), [real, unversioned]),
+        "mix": (
+            skill_plan(mixed, [unversioned, real], real_weight=0.5, **sizes),
+            [real, unversioned],
+        ),
         "multi_version": (
             skill_plan(versions, [fictitious, other], alternate=True, **sizes),
             [fictitious, other],

@@ -16,7 +16,12 @@ def run(folder, processes: int, *arguments: str) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    launch = ["-m", "torch.distributed.run", f"--nproc-per-node={processes}", f"--master-port={port}"]
+    launch = [
+        "-m",
+        "torch.distributed.run",
+        f"--nproc-per-node={processes}",
+        f"--master-port={port}",
+    ]
     module = ["-m", "tests.invariant.several", str(folder), *arguments]
     result = subprocess.run(
         [sys.executable, *(launch if processes > 1 else []), *module],
