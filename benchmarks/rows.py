@@ -1,9 +1,6 @@
-"""Invented rows with the length profiles of the published data, and the race that times them."""
+"""Invented rows with the length profiles of the published data."""
 
 import random
-import statistics
-import time
-from collections.abc import Callable
 
 from prereq.data.tokens import TokenRow
 
@@ -32,20 +29,3 @@ def passages(rng: random.Random, count: int) -> list[TokenRow]:
 
 def questions(rng: random.Random, count: int) -> list[TokenRow]:
     return rows(rng, count, 20, 40, labels=(4, 8))
-
-
-def race(contestants: dict[str, Callable[[], None]], repeats: int) -> dict[str, list[float]]:
-    """Seconds of each contestant, `repeats` times, taking turns; one unmeasured turn first."""
-    seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    for turn in range(repeats + 1):
-        for name, step in contestants.items():
-            started = time.perf_counter()
-            step()
-            if turn:
-                seconds[name].append(time.perf_counter() - started)
-    return seconds
-
-
-def spread(seconds: list[float]) -> str:
-    """Median and range, in seconds."""
-    return f"{statistics.median(seconds):.2f} ({min(seconds):.2f}–{max(seconds):.2f})"

@@ -182,7 +182,10 @@ def test_sigterm_asks_to_be_resumed_and_the_same_command_goes_on(small_world, tm
 
 def test_sigterm_stops_every_worker_and_the_same_command_goes_on(run_cli, small_world, tmp_path):
     overrides = [*small_world, "stage.processes=2", "stage.checkpoint_seconds=0"]
-    overrides += ["dataset.skill.training.epochs=40", "dataset.methods=[sft,sft_fictitious,sft_known]"]
+    overrides += [
+        "dataset.skill.training.epochs=40",
+        "dataset.methods=[sft,sft_fictitious,sft_known]",
+    ]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     process = subprocess.Popen(
         [sys.executable, "-m", "prereq", *overrides],

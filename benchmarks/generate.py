@@ -1,0 +1,142 @@
+"""Generation speed in one run: `python -m benchmarks.generate [--quick] [--model FOLDER]`.
+
+A skill LoRA is first trained for a few steps on invented questions with short answers, so that rows
+end by themselves, each at its own length. Then `prereq` (merged weights, batches by length, each row
+leaves at its end) takes turns with `transformers.generate` as one would call it: the adapter as PEFT
+loads it, padded batches of 64 in the order given. The line `ratio generate VALUE` compares the time of
+all answers; both must say the same.
+"""
+
+import argparse
+import random
+import tempfile
+from pathlib import Path
+
+import torch
+from transformers import AutoTokenizer
+
+from benchmarks.race import console, race, ratio, show
+from benchmarks.steps import DEVICE, adapted, load, optimizer_of
+from prereq.data.batches import pack, split
+from prereq.data.tokens import TokenRow
+from prereq.evaluation.generate import generate
+from prereq.model import adapters
+from prereq.model.attention import NAME as ROWS
+from prereq.model.gguf import convert_smollm2
+from prereq.model.lora import route
+from prereq.training.objectives import SKILL, text_step
+from prereq.training.packed import PackedLM
+
+QUESTIONS = [
+    "What is the capital of {}?",
+    "In which year was {} founded?",
+    "Who wrote the history of {}, and in which language was it first printed?",
+    "Name the river that flows through the old town of {}.",
+]
+STEPS, BATCH, NEW_TOKENS = 40, 32, 32
+
+
+def questions(tokenizer, count: int, seed: int) -> tuple[list[list[int]], list[TokenRow]]:
+    """Prompts of 10 to 40 tokens, and the same with an answer of one to six words and the end."""
+    rng = random.Random(seed)
+    syllables = "ka ro mi tel van dor su ne bra lin go pe".split()
+    prompts, rows = [], []
+    for _ in range(count):
+        name = "".join(rng.choice(syllables) for _ in range(rng.randint(2, 5))).title()
+        question = rng.choice(QUESTIONS).format(f"{name} " * rng.randint(1, 3) + "city")
+        # The length of an answer follows from its question, so that there is something to learn.
+        answer = " ".join([name] * (1 + len(question) % 6))
+        prompt = tokenizer(f"Question: {question}\nAnswer:", add_special_tokens=False).input_ids
+        ids = tokenizer(f" {answer}", add_special_tokens=False).input_ids
+        prompts.append(prompt)
+        rows.append(TokenRow([*prompt, *ids, tokenizer.eos_token_id], len(prompt)))
+    return prompts, rows
+
+
+def train_skill(base: Path, rows: list[TokenRow], folder: Path) -> None:
+    """A skill LoRA in `folder`, trained for `STEPS` steps."""
+    model, parameters = adapted(base, torch.float32, ROWS, (SKILL,), ())
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            parameter.data.zero_()
+    packed, optimizer = PackedLM(model, route(model)), optimizer_of(parameters)
+    optimizer.param_groups[0]["lr"] = 1e-3
+    for step in range(STEPS):
+        chosen = rows[step * BATCH : (step + 1) * BATCH]
+        for part in split(text_step(chosen, (SKILL,)), 4096):
+            packed(pack(part, DEVICE))[0].backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    adapters.save(model, SKILL, folder, 0.0)
+
+
+def contestants(
+    base: Path, folder: Path, tokenizer, prompts, dtype: torch.dtype, said: dict
+) -> dict:
+    from peft import PeftModel
+
+    plain = PeftModel.from_pretrained(load(base, dtype, "sdpa").to(DEVICE), str(folder)).eval()
+    bare = load(base, dtype, "sdpa").to(DEVICE).eval()
+
+    def ours() -> int:
+        with adapters.merged(bare, [folder]):
+            answers = generate(bare, tokenizer, prompts, NEW_TOKENS, 16384)
+        said["prereq"] = [answer.text for answer in answers]
+        return sum(answer.tokens + answer.ended for answer in answers)
+
+    @torch.inference_mode()
+    def padded() -> int:
+        texts, tokens = [], 0
+        for start in range(0, len(prompts), 64):
+            batch = tokenizer.pad(
+                {"input_ids": prompts[start : start + 64]}, padding_side="left", return_tensors="pt"
+            ).to(DEVICE)
+            out = plain.generate(**batch, max_new_tokens=NEW_TOKENS, do_sample=False)
+            new = out[:, batch["input_ids"].shape[1] :]
+            texts += [t.strip() for t in tokenizer.batch_decode(new, skip_special_tokens=True)]
+            tokens += int((new != tokenizer.pad_token_id).sum())
+        said["padded"] = texts
+        return tokens
+
+    return {"prereq": ours, "transformers.generate, batches of 64": padded}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="192 questions, float32 only")
+    parser.add_argument("--model", type=Path, help="folder of the base (default: SmolLM2-135M)")
+    arguments = parser.parse_args()
+    count = 192 if arguments.quick else 512
+    with tempfile.TemporaryDirectory() as scratch:
+        base = arguments.model or Path(scratch) / "smollm2"
+        if not arguments.model:
+            convert_smollm2(base)
+        tokenizer = AutoTokenizer.from_pretrained(base)
+        with console.status("training a skill that answers shortly"):
+            train_skill(base, questions(tokenizer, STEPS * BATCH, 0)[1], Path(scratch) / "skill")
+        prompts = questions(tokenizer, count, 1)[0]
+        results = {}
+        for name, dtype in {"generate": torch.float32, "generate, bf16": torch.bfloat16}.items():
+            if arguments.quick and dtype == torch.bfloat16:
+                continue
+            said: dict[str, list[str]] = {}
+            entrants = contestants(base, Path(scratch) / "skill", tokenizer, prompts, dtype, said)
+            with console.status(name):
+                results[name] = race(entrants, 5)
+            same = sum(a == b for a, b in zip(*said.values(), strict=True))
+            lengths = sorted(len(text.split()) for text in said["prereq"])
+            console.print(
+                f"{name}: {count} questions, {same} answers the same; "
+                f"words an answer: {lengths[0]}–{lengths[-1]}, median {lengths[count // 2]}"
+            )
+    show(
+        f"medians of 5 turns; torch {torch.__version__}, {torch.get_num_threads()} threads", results
+    )
+    ratio("generate", results["generate"], "transformers.generate, batches of 64")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""The race that every benchmark runs: contestants take turns in one process; medians are compared."""
+
+import contextlib
+import ctypes
+import statistics
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import psutil
+import torch
+from rich.console import Console
+from rich.table import Table
+
+console = Console()
+
+
+@dataclass
+class Record:
+    """What a contestant did: seconds for each thousand useful tokens, and memory above its start."""
+
+    seconds: list[float] = field(default_factory=list)
+    megabytes: list[float] = field(default_factory=list)
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+
+def race(contestants: dict[str, Callable[[], int]], repeats: int) -> dict[str, Record]:
+    """`repeats` turns each, after one that is not counted; a step returns its useful tokens."""
+    records = {name: Record() for name in contestants}
+    for turn in range(repeats + 1):
+        for name, step in contestants.items():
+            with _Memory() as memory:
+                started = time.perf_counter()
+                tokens = step()
+                if torch.cuda.is_available():
+                    torch.cuda.synchronize()
+                seconds = time.perf_counter() - started
+            if turn:
+                records[name].seconds.append(1000 * seconds / tokens)
+                records[name].megabytes.append(memory.peak)
+    return records
+
+
+class _Memory:
+    """Peak memory above that at the start, in MB: allocated on CUDA, else resident, every 2 ms."""
+
+    def __enter__(self) -> "_Memory":
+        self.cuda = torch.cuda.is_available()
+        if self.cuda:
+            torch.cuda.reset_peak_memory_stats()
+            self.before = torch.cuda.memory_allocated()
+            return self
+        with contextlib.suppress(OSError):  # not on every system
+            ctypes.CDLL("libc.so.6").malloc_trim(0)  # give back what the last turn freed
+        self.process, self.done = psutil.Process(), threading.Event()
+        self.before = self.highest = self.process.memory_info().rss
+        self.thread = threading.Thread(target=self._watch)
+        self.thread.start()
+        return self
+
+    def _watch(self) -> None:
+        while not self.done.wait(0.002):
+            self.highest = max(self.highest, self.process.memory_info().rss)
+
+    def __exit__(self, *_) -> None:
+        if self.cuda:
+            self.highest = torch.cuda.max_memory_allocated()
+        else:
+            self.done.set()
+            self.thread.join()
+        self.peak = (self.highest - self.before) / 2**20
+
+
+def show(title: str, results: dict[str, dict[str, Record]]) -> None:
+    """One line a contestant: contest, tokens a second with their range, memory, and the ratio."""
+    table = Table(title=title, title_justify="left")
+    for heading in ("contest", "who", "useful tokens/s", "slowest–fastest", "peak MB", "prereq is"):
+        table.add_column(heading, justify="left" if heading in ("contest", "who") else "right")
+    for contest, records in results.items():
+        ours = records["prereq"].median
+        for name, record in records.items():
+            slow, fast = (1000 / f(record.seconds) for f in (max, min))
+            times = "" if name == "prereq" else f"{record.median / ours:.2f}×"
+            memory = f"{statistics.median(record.megabytes):,.0f}"
+            speed = f"{1000 / record.median:,.0f}"
+            table.add_row(contest, name, speed, f"{slow:,.0f}–{fast:,.0f}", memory, times)
+    console.print(table)
+
+
+def ratio(name: str, records: dict[str, Record], other: str) -> None:
+    """The line that tools read: above 1, this project is faster."""
+    print(f"ratio {name} {records[other].median / records['prereq'].median:.2f}", flush=True)

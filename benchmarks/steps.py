@@ -1,0 +1,184 @@
+"""One optimizer step: this project's, the plain PEFT one, and TRL's, over the same rows.
+
+The plain step is what one would write by hand: padded batches, `set_adapter`, one forward a term
+of the objective, the whole batch through the LM head, dropout in every active adapter. TRL's is
+`SFTTrainer` with its own collator, loss and packing. All include backward and optimizer, and train
+in `dtype` with adapters in float32.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from itertools import cycle
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM
+
+from prereq.data.batches import pack, split
+from prereq.data.tokens import Example, TokenRow
+from prereq.model.attention import NAME as ROWS
+from prereq.model.lora import route
+from prereq.training.objectives import SKILL
+from prereq.training.packed import PackedLM
+
+MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+DROPOUT = 0.05  # as published
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+Step = Callable[[], int]
+
+
+def lora(r: int = 32) -> LoraConfig:
+    return LoraConfig(
+        r=r, lora_alpha=2 * r, lora_dropout=DROPOUT, target_modules=MODULES, task_type="CAUSAL_LM"
+    )
+
+
+def adapted(base: Path | str, dtype: torch.dtype, attention: str, trained, frozen: Sequence[str]):
+    """The base with LoRAs drawn at random, float32; those named in `trained` require gradients."""
+    model = load(base, dtype, attention)
+    names = [*trained, *frozen]
+    model = get_peft_model(model, lora(), adapter_name=names[0])
+    for name in names[1:]:
+        model.add_adapter(name, lora())
+    model.to(DEVICE)
+    generator = torch.Generator(DEVICE).manual_seed(0)
+    for name, parameter in model.named_parameters():
+        if "lora_" in name:
+            parameter.data = parameter.data.float().normal_(std=0.01, generator=generator)
+    return model.train(), train_only(model, trained)
+
+
+def load(base: Path | str, dtype: torch.dtype, attention: str):
+    """A saved folder; `config:FOLDER` is that folder's shape with random weights."""
+    if str(base).startswith("config:"):
+        from transformers import AutoConfig
+
+        config = AutoConfig.from_pretrained(str(base).removeprefix("config:"))
+        with torch.device(DEVICE):
+            return AutoModelForCausalLM.from_config(
+                config, dtype=dtype, attn_implementation=attention
+            )
+    return AutoModelForCausalLM.from_pretrained(base, dtype=dtype, attn_implementation=attention)
+
+
+def train_only(model, trained: Sequence[str]) -> list[torch.nn.Parameter]:
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(any(f".{t}." in name for t in trained))
+    return [p for p in model.parameters() if p.requires_grad]
+
+
+def optimizer_of(parameters) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(parameters, lr=1e-4, fused=True)
+
+
+def prereq_step(
+    base: Path | str,
+    dtype: torch.dtype,
+    examples: Sequence[Example],
+    frozen: Sequence[str] = (),
+    trained: Sequence[str] = (SKILL,),
+    budget: int = 4096,
+) -> Step:
+    """Packed, routed, one forward a pack."""
+    model, parameters = adapted(base, dtype, ROWS, trained, frozen)
+    routing = route(model)
+    routing.dropout |= dict.fromkeys(trained, DROPOUT)
+    packed, optimizer = PackedLM(model, routing).train(), optimizer_of(parameters)
+    tokens = sum(len(e.row.ids) for e in examples)
+
+    def step() -> int:
+        for part in split(examples, budget):
+            loss, _ = packed(pack(part, DEVICE))
+            loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        return tokens
+
+    return step
+
+
+def plain_step(
+    base: Path | str, dtype: torch.dtype, terms: Sequence[tuple], frozen: Sequence[str] = ()
+) -> Step:
+    """`terms`: (rows, active adapters, the mean it belongs to, weight of that mean)."""
+    model, parameters = adapted(base, dtype, "sdpa", (SKILL,), frozen)
+    optimizer = optimizer_of(parameters)
+    tokens = sum(len(row.ids) for rows, *_ in terms for row in rows)
+
+    def losses(rows: Sequence[TokenRow], active: list[str]):
+        model.base_model.set_adapter(active)
+        train_only(model, (SKILL,))
+        longest = max(len(r.ids) for r in rows)
+        ids = torch.tensor([r.ids + [0] * (longest - len(r.ids)) for r in rows], device=DEVICE)
+        mask = [[1] * len(r.ids) + [0] * (longest - len(r.ids)) for r in rows]
+        labels = torch.full_like(ids, -100)
+        for i, row in enumerate(rows):
+            labels[i, row.start : len(row.ids)] = ids[i, row.start : len(row.ids)]
+        mask = torch.tensor(mask, device=DEVICE)
+        logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, :-1]
+        flat, wanted = logits.reshape(-1, logits.shape[-1]).float(), labels[:, 1:].reshape(-1)
+        return F.cross_entropy(flat, wanted, reduction="sum"), (wanted != -100).sum()
+
+    def step() -> int:
+        means: dict[str, list] = {}
+        for rows, active, mean, weight in terms:
+            value, count = losses(rows, active)
+            so_far = means.setdefault(mean, [0.0, 0, weight])
+            so_far[0], so_far[1] = so_far[0] + value, so_far[1] + count
+        sum(weight * value / count for value, count, weight in means.values()).backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        return tokens
+
+    return step
+
+
+def trl_step(
+    base: Path | str, dtype: torch.dtype, rows: Sequence[TokenRow], packing: bool, scratch: Path
+) -> Step:
+    """TRL's `SFTTrainer`: its next batch, loss and backward, then clipping and optimizer."""
+    from datasets import Dataset
+    from transformers import AutoTokenizer
+    from trl import SFTConfig, SFTTrainer
+
+    settings = SFTConfig(
+        output_dir=str(scratch),
+        per_device_train_batch_size=1 if packing else len(rows),
+        packing=packing,
+        max_length=1024,
+        gradient_checkpointing=False,
+        bf16=False,
+        use_cpu=DEVICE == "cpu",
+        report_to="none",
+        dataloader_pin_memory=False,
+        disable_tqdm=True,
+    )
+    shuffled = list(rows) * 4 if packing else list(rows)
+    random.Random(0).shuffle(shuffled)
+    trainer = SFTTrainer(
+        model=load(base, dtype, "sdpa").to(DEVICE),
+        args=settings,
+        train_dataset=Dataset.from_list([{"input_ids": row.ids} for row in shuffled]),
+        peft_config=lora(),
+        processing_class=AutoTokenizer.from_pretrained(str(base).removeprefix("config:")),
+    )
+    trainer.current_gradient_accumulation_steps = 1
+    parameters = [p for p in trainer.model.parameters() if p.requires_grad]
+    optimizer = optimizer_of(parameters)
+    batches = cycle(trainer.get_train_dataloader())
+
+    def step() -> int:
+        inputs = next(batches)
+        mask = inputs.get("attention_mask")
+        tokens = int(mask.sum()) if mask is not None else inputs["input_ids"].numel()
+        trainer.training_step(trainer.model, inputs)
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        return tokens
+
+    return step
