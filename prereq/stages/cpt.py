@@ -6,7 +6,7 @@ set's recipe says what the text is (form, fictitious or real, version); its name
 
 from pathlib import Path
 
-from prereq import store
+from prereq import track
 from prereq.config import Config, KnowledgeSource
 from prereq.data.sources import read_text
 from prereq.data.tokens import text_rows
@@ -16,7 +16,6 @@ from prereq.model.loading import attention_for_training, dtype_of, load_model, l
 from prereq.model.lora import route
 from prereq.stages import inputs
 from prereq.store import Artifact
-from prereq.track import Tracker
 from prereq.training.loop import Run, device, train
 from prereq.training.plan import text_plan
 
@@ -56,7 +55,7 @@ def knowledge_adapter(config: Config, source: KnowledgeSource) -> Artifact:
         )
         inputs.require_or_make(config, spec, command)
 
-    def make(folder: Path) -> dict:
+    def make(folder: Path, tracker: track.Tracker) -> dict:
         tokenizer = load_tokenizer(base.path, config.model)
         rows = text_rows(
             tokenizer, read_text(data.path, source.subset, source.split), training.max_length
@@ -72,10 +71,9 @@ def knowledge_adapter(config: Config, source: KnowledgeSource) -> Artifact:
         routing = route(model)
         dropout = config.adapter.knowledge.dropout
         routing.dropout[source.name] = dropout
-        with Tracker(config, spec, folder) as tracker:
-            settings = Run.of(config, f"knowledge {source.name}", training, folder, tracker)
-            summary = train(model, plan, settings, routing)
+        settings = Run.of(config, f"knowledge {source.name}", training, folder, tracker)
+        summary = train(model, plan, settings, routing)
         adapters.save(model, source.name, folder, dropout)
         return {"summary": summary | {"rows": len(rows)}}
 
-    return store.obtain(spec, config, make)
+    return track.obtain(spec, config, make, uses=[data, base])

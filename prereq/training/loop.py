@@ -13,13 +13,14 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import torch
 from accelerate import Accelerator, PartialState
 from torch import nn
 
 from prereq.config import Config, Training
 from prereq.console import progress
-from prereq.data.batches import TERMS, pack, split
+from prereq.data.batches import TERMS, pack, padding, split
 from prereq.data.tokens import Example, TokenRow
 from prereq.errors import Preempted
 from prereq.model.lora import Routing
@@ -29,6 +30,7 @@ from prereq.training.packed import PackedLM
 from prereq.training.plan import Plan
 
 CLIP = 1.0  # largest gradient norm, as published
+_PROCESS = psutil.Process()
 
 
 @dataclass(frozen=True)
@@ -108,10 +110,11 @@ def train(
 
             useful = sum(len(example.row.ids) for example in examples)
             tokens += useful
+            loss = float(loss)  # waits for the device
             seconds = time.monotonic() - began
-            loss = float(loss)
             values = {"loss": loss, "grad_norm": float(norm), "learning_rate": learning_rate}
-            values |= {"tokens_per_second": useful / seconds} | _means(parts)
+            values |= {"tokens_per_second": useful / seconds, "memory_gib": _memory()}
+            values |= {"padding": _padding(packed, examples, run)} | _means(parts)
             run.tracker.log(step, values)
             advance(1, f"loss {loss:.3f}  {tokens / (time.monotonic() - started):,.0f} tok/s")
 
@@ -173,6 +176,18 @@ def _means(parts: torch.Tensor) -> dict[str, float]:
     return {
         f"loss/{t}": s / n for t, s, n in zip(TERMS, sums, counts, strict=True) if n and t != "text"
     }
+
+
+def _padding(packed: PackedLM, examples: list[Example], run: Run) -> float:
+    """Share of padding in a step: in attention's blocks, and none where a kernel knows the rows."""
+    return padding(split(examples, max(run.tokens_per_forward, 1))) if packed.rows else 0.0
+
+
+def _memory() -> float:
+    """GiB: the most that was allocated on the GPU, or what this process holds."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**30
+    return _PROCESS.memory_info().rss / 2**30
 
 
 def _idle(examples: list[Example]) -> Example:
