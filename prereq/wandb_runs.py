@@ -63,7 +63,7 @@ def begin(config: Config, spec: Spec) -> Any:
 def described(config: Config, spec: Spec) -> dict[str, Any]:
     """The whole configuration, what the artifact is, and the training values in force."""
     training = spec.content.get("training")
-    if training is None:  # scores and their like: those of the skill that they are about
+    if training is None and not config.skill:  # scores and their like: those of their skill
         of_skill = config.stage.name in ("sft", "eval", "pipeline")
         recipe = config.dataset.skill.training
         training = layer(recipe, config.stage) if of_skill else recipe
@@ -140,7 +140,8 @@ def finish(run: Any, error: type[BaseException] | None) -> None:
 
 def _method(config: Config, spec: Spec) -> list[str]:
     """The method, where the artifact is about one: methods share base models and knowledge."""
-    return [config.method.name] if spec.kind in ("skill", "generations", "scores") else []
+    about = spec.kind in ("skill", "generations", "scores") and not config.skill
+    return [config.method.name] if about else []
 
 
 def _folder(config: Config) -> Path:
@@ -173,9 +174,11 @@ def _artifact(artifact: Artifact, config: Config) -> wandb.Artifact:
     manifest = artifact.manifest
     if not manifest:  # given by hand, or on a hub: a reference
         described = wandb.Artifact(_name("external", artifact.reference), type="external")
-        local = Path(artifact.path).exists()
-        where = Path(artifact.path).resolve().as_uri() if local else f"hf://{artifact.path}"
-        described.add_reference(where, name="source", checksum=False)
+        on_hub = "datasets/" if artifact.path == config.dataset.path else ""
+        place = f"https://huggingface.co/{on_hub}{artifact.path}"
+        local = Path(artifact.path)
+        place = local.resolve().as_uri() if local.exists() else place
+        described.add_reference(place, name="source", checksum=False)
         return described
     kind = manifest["kind"]
     parts = (kind, manifest["dataset"], manifest["model"] or "", manifest["name"])

@@ -6,6 +6,7 @@ messages; the client's own messages parse them. (It ships no reader of its own.)
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,12 +67,20 @@ def read(file: Path) -> Recorded:
 
 
 def read_all(outputs: Path) -> list[Recorded]:
-    """Every record under an output folder, in the order in which the runs started."""
-    return [read(file) for file in sorted((outputs / "wandb").glob("*run-*/*.wandb"))]
+    """Every record under an output folder, in the order in which the runs started.
+
+    W&B's service writes the end of a run a moment after `finish` has returned, so wait for that.
+    """
+    deadline = time.monotonic() + 10
+    while True:
+        found = [read(file) for file in (outputs / "wandb").glob("*run-*/*.wandb")]
+        if all(r.exit_code is not None for r in found) or time.monotonic() > deadline:
+            return sorted(found, key=lambda r: r.run.start_time.ToNanoseconds())
+        time.sleep(0.02)
 
 
 def _records(data: bytes) -> Iterator[bytes]:
-    assert data[:4] == b":W&B", "not a .wandb file"
+    assert data[:4] in (b":W&B", b""), "not a .wandb file"
     position, parts = HEADER, []
     while position + HEADER <= len(data):
         room = BLOCK - position % BLOCK
@@ -79,6 +88,8 @@ def _records(data: bytes) -> Iterator[bytes]:
             position += room
             continue
         length, kind = struct.unpack_from("<HB", data, position + 4)
+        if position + HEADER + length > len(data):
+            return  # still being written
         fragment = data[position + HEADER : position + HEADER + length]
         position += HEADER + length
         if kind in (WHOLE, FIRST):

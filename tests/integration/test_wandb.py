@@ -208,7 +208,7 @@ def test_a_resumed_run_keeps_its_id_and_its_last_record_is_complete(tmp_path):
     with pytest.raises(Preempted):
         job(tmp_path, "sft", "offline", 30, stop=20)  # and its checkpoint was at step 12
     job(tmp_path, "sft", "offline", 30, first=12)
-    first, last = sorted(read_all(tmp_path), key=lambda recorded: len(recorded.history))
+    first, last = read_all(tmp_path)
     assert first.run.run_id == last.run.run_id and first.file != last.file
     assert (first.exit_code, last.exit_code) == (1, 0)
     assert [row["_step"] for row in first.history] == list(range(20))
@@ -225,7 +225,7 @@ def test_a_run_that_fails_is_finished_as_failed(tmp_path):
     (scratch / "adapter.txt").mkdir()  # where the payload should go
     with pytest.raises(IsADirectoryError):
         job(tmp_path, "sft", "offline", 3)
-    _, failed = sorted(read_all(tmp_path), key=lambda recorded: len(recorded.history))
+    _, failed = read_all(tmp_path)
     assert failed.exit_code == 1 and len(failed.history) == 3 and failed.made == []
 
 
