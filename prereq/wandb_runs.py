@@ -24,7 +24,7 @@ from prereq.store import Artifact, Spec, plain
 STAGES = {"base": "pretrain", "knowledge": "cpt", "skill": "sft", "generations": "eval"}
 STAGES |= {"scores": "eval", "report": "report"}
 UPLOADED = ("knowledge", "skill", "generations", "scores")  # other payloads are big, or not ours
-FINISH_SECONDS = 600  # at most, for what is still to be uploaded
+FINISH_SECONDS = 300  # at most, for what is still to be uploaded
 
 
 def begin(config: Config, spec: Spec) -> Any:
@@ -50,7 +50,7 @@ def begin(config: Config, spec: Spec) -> Any:
             finish_timeout_raises=True,
         ),
     }
-    mode = _mode(config.tracker.name, str(_folder(config)))
+    mode = _mode(config)
     if mode == "online":
         try:
             return wandb.init(mode="online", resume="allow", **arguments)
@@ -82,20 +82,15 @@ def replay(run: Any, rows: Sequence[dict[str, Any]]) -> None:
 def use(run: Any, config: Config, inputs: Sequence[Artifact]) -> None:
     """Record the artifacts that the run's own is made from."""
     for artifact in inputs:
-        # What `Run.use_artifact` does with an artifact of this kind once it is online.
-        run._log_artifact(
-            _artifact(artifact, config),
-            aliases=[artifact.manifest["key"]] if artifact.manifest else None,
-            is_user_created=True,
-            use_after_commit=True,
-        )
+        key = artifact.manifest.get("key")
+        _record(run, _artifact(artifact, config), [key] if key else [], used=True)
 
 
 def made(run: Any, config: Config, artifact: Artifact) -> None:
     """Record the artifact that the run has made, and the summary of its manifest."""
     manifest = artifact.manifest
     run.summary.update({"seconds": manifest["seconds"]} | manifest.get("summary", {}))
-    run.log_artifact(_artifact(artifact, config), aliases=["latest", manifest["key"]])
+    _record(run, _artifact(artifact, config), ["latest", manifest["key"]])
 
 
 def scores(run: Any, rows: Sequence[dict], columns: list[str], answers: list[list]) -> None:
@@ -121,7 +116,7 @@ def report(run: Any, spec: Spec, files: Sequence[Path]) -> None:
         else:
             columns, *rows = _csv(file)
             run.log({f"report/{file.stem}": wandb.Table(columns=columns, data=rows)})
-    run.log_artifact(artifact, aliases=["latest", spec.key])
+    _record(run, artifact, ["latest", spec.key])
 
 
 def finish(run: Any, error: type[BaseException] | None) -> None:
@@ -133,6 +128,7 @@ def finish(run: Any, error: type[BaseException] | None) -> None:
         run.finish(exit_code=0 if error is None else 1)
     except TimeoutError:
         say("offline", f"W&B did not take everything; later: wandb sync --include-online {folder}")
+        _reach.cache_clear()  # the next run looks whether anybody is there
     for older in folder.parent.glob(f"offline-run-*-{run.id}/run-{run.id}.wandb"):
         if older.parent != folder:  # `wandb sync` then passes over it
             older.with_suffix(".wandb.synced").touch()
@@ -148,20 +144,25 @@ def _folder(config: Config) -> Path:
     return Path(config.output_dir).resolve() / "wandb"
 
 
+def _mode(config: Config) -> str:
+    """online, offline or disabled."""
+    asked = "offline" if config.tracker.name == "offline" else os.environ.get("WANDB_MODE")
+    if asked in (None, "online"):
+        return "online" if _reach(str(_folder(config))) else "offline"
+    return "disabled" if asked == "disabled" else "offline"
+
+
 @cache
-def _mode(tracker: str, folder: str) -> str:
-    """online, offline or disabled: found out once a process, so that the line is said once."""
-    wanted = "offline" if tracker == "offline" else os.environ.get("WANDB_MODE", "online")
-    if wanted != "online":
-        return "disabled" if wanted == "disabled" else "offline"
+def _reach(folder: str) -> bool:
+    """Whether the server answers and takes the key: found out once a process, and said once."""
     wandb.setup(wandb.Settings(silent=True))
     try:
         if wandb.login(prompt=False, verify=True):
-            return "online"
+            return True
         _say_offline("no API key: `wandb login` asks for one", folder)
     except wandb.errors.Error as error:
         _say_offline(error, folder)
-    return "offline"
+    return False
 
 
 def _say_offline(why: object, folder: str) -> None:
@@ -190,6 +191,19 @@ def _artifact(artifact: Artifact, config: Config) -> wandb.Artifact:
     for file in files if whole else [Path(artifact.path) / "manifest.json"]:
         described.add_file(str(file), policy="immutable", skip_cache=True)
     return described
+
+
+def _record(run: Any, artifact: wandb.Artifact, aliases: list[str], used: bool = False) -> None:
+    """Write an artifact into the run's record, as made by it or as used.
+
+    What `Run.log_artifact` does offline, and `Run.use_artifact` with an artifact that is new to it,
+    in either mode: it asks the server nothing, so it neither waits nor fails without one, and the
+    record has it. The client's service sends it on.
+    """
+    artifact.finalize()
+    run._interface.publish_artifact(
+        run, artifact, aliases, is_user_created=used, use_after_commit=used
+    )
 
 
 def _name(*parts: str) -> str:

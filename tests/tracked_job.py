@@ -29,7 +29,7 @@ def job(folder: Path, name: str, tracker: str, steps: int, first=0, stop=None) -
         (scratch / "adapter.txt").write_text(name)
         return {"summary": {"steps": steps}}
 
-    return track.obtain(spec, config, make)
+    return track.obtain(spec, config, make, uses=[Artifact("someone/data", "someone/data")])
 
 
 def values(name: str, step: int) -> dict[str, float]:
