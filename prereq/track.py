@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
+
 from prereq import store
 from prereq.config import Config
 from prereq.console import say
@@ -65,7 +67,11 @@ class Tracker:
         if self.config.tracker.name != "none":
             from prereq import wandb_runs
 
-            self.run = wandb_runs.begin(self.config, self.spec)
+            resumed = self.file is not None and self.file.exists()
+            try:
+                self.run = wandb_runs.begin(self.config, self.spec, resumed)
+            except Exception as error:
+                _say_untracked(error)
             self._tell(lambda wandb: wandb.use(self.run, self.config, self.uses))
 
     def resume(self, step: int) -> None:
@@ -115,7 +121,12 @@ class Tracker:
         try:
             tell(wandb_runs)
         except Exception as error:
-            say("untracked", f"W&B failed ({type(error).__name__}: {error}); metrics.jsonl goes on")
+            _say_untracked(error)
             run, self.run = self.run, None
             with suppress(Exception):
                 run.finish(exit_code=1)
+
+
+def _say_untracked(error: Exception) -> None:
+    what = escape(f"{type(error).__name__}: {error}")
+    say("untracked", f"W&B failed ({what}); the work goes on, with its metrics.jsonl")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import wandb
+from rich.markup import escape
 
 from prereq.config import Config, layer
 from prereq.console import say
@@ -27,8 +28,13 @@ UPLOADED = ("knowledge", "skill", "generations", "scores")  # other payloads are
 FINISH_SECONDS = 300  # at most, for what is still to be uploaded
 
 
-def begin(config: Config, spec: Spec) -> Any:
-    """A new run, or the one of the same artifact continued; None where W&B is switched off."""
+def begin(config: Config, spec: Spec, resumed: bool) -> Any:
+    """A new run, or the one of the same artifact continued; None where W&B is switched off.
+
+    W&B replaces a run by a later one of the same id, also when a record is sent by `wandb sync`. So
+    nothing but a resumed run asks to be continued, and an offline record is complete in itself (see
+    `replay`).
+    """
     # What W&B sets aside for an upload belongs beside its records, not into somebody's home.
     os.environ.setdefault("WANDB_DATA_DIR", str(_folder(config) / "data"))
     arguments = {
@@ -53,10 +59,10 @@ def begin(config: Config, spec: Spec) -> Any:
     mode = _mode(config)
     if mode == "online":
         try:
-            return wandb.init(mode="online", resume="allow", **arguments)
+            resume = "allow" if resumed else None
+            return wandb.init(mode="online", resume=resume, **arguments)
         except (wandb.errors.Error, TimeoutError) as error:
             _say_offline(error, str(_folder(config)))
-    # An offline record is complete in itself (see `replay`) and replaces what the server has.
     return None if mode == "disabled" else wandb.init(mode="offline", **arguments)
 
 
@@ -166,7 +172,7 @@ def _reach(folder: str) -> bool:
 
 
 def _say_offline(why: object, folder: str) -> None:
-    first, *_ = str(why).splitlines()
+    first = escape(str(why).partition("\n")[0])
     say("offline", f"W&B is out of reach ({first}); to send the runs later: wandb sync {folder}")
 
 

@@ -229,6 +229,13 @@ def test_a_run_that_fails_is_finished_as_failed(tmp_path):
     assert failed.exit_code == 1 and len(failed.history) == 3 and failed.made == []
 
 
+def test_a_dashboard_that_fails_costs_no_run(tmp_path, capsys):
+    (tmp_path / "wandb").write_text("where W&B wants its folder")
+    artifact = job(tmp_path, "sft", "offline", 5)
+    assert len((artifact.path / "metrics.jsonl").read_text().splitlines()) == 5
+    assert "untracked" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "server",
     [{}, {"WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_API_KEY": "0" * 40}],
