@@ -212,6 +212,7 @@ class TrackerConfig:
     project: str = "prereq"
     entity: str | None = None
     group: str | None = None  # None: the dataset's and the model's name
+    upload: bool = True  # adapters, answers and scores whole; False: their manifests alone
 
 
 @dataclass

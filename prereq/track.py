@@ -1,72 +1,159 @@
 """What a run logs: `metrics.jsonl` in the artifact always, Weights & Biases when asked.
 
 The file is the truth; W&B shows it. One W&B run a stage and artifact, with an id that follows from
-the artifact's key, so that a resumed job continues its run.
+the artifact's key, so that a resumed job continues its run. All that knows W&B is in
+`prereq.wandb_runs`.
 """
 
 import json
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from prereq import ranks
+from rich.markup import escape
+
+from prereq import ranks, store
 from prereq.config import Config
 from prereq.console import say
-from prereq.store import Spec, plain
+from prereq.store import Artifact, Spec
+
+Make = Callable[[Path, "Tracker"], dict[str, Any] | None]
+MakeAll = Callable[[dict[Spec, Path], "Tracker"], Sequence[dict[str, Any] | None]]
+
+
+def obtain(
+    spec: Spec,
+    config: Config,
+    make: Make,
+    uses: Sequence[Artifact] = (),
+    collective: bool = False,
+) -> Artifact:
+    """`store.obtain` with a tracker: `make(folder, tracker)`; `uses` is what the payload is made from."""
+
+    def make_all(missing: dict[Spec, Path], tracker: Tracker) -> list[dict | None]:
+        return [make(missing[spec], tracker)]
+
+    return obtain_all([spec], config, make_all, uses, collective)[0]
+
+
+def obtain_all(
+    specs: Sequence[Spec],
+    config: Config,
+    make: MakeAll,
+    uses: Sequence[Artifact] = (),
+    collective: bool = False,
+) -> list[Artifact]:
+    """`store.obtain_all` with one tracker, whose run and metrics are those of the first that is missing.
+
+    A run starts only where something is made, and ends, published or not, before this returns.
+    """
+    keys: set[str] = set()
+    with Tracker(config, specs[0], uses=uses) as tracker:
+
+        def tracked(missing: dict[Spec, Path]) -> Sequence[dict[str, Any] | None]:
+            keys.update(spec.key for spec in missing)
+            tracker.spec = next(iter(missing))
+            tracker.start(missing[tracker.spec])
+            return make(missing, tracker)
+
+        artifacts = store.obtain_all(specs, config, tracked, collective)
+        for artifact in artifacts:
+            if artifact.reference in keys:
+                tracker.made(artifact)
+    return artifacts
+
+
+def report(config: Config, scores: Sequence[Artifact], files: Sequence[Path]) -> None:
+    """The report's table and pictures as a run of its own, made from the scores artifacts."""
+    content = {"scores": sorted(artifact.manifest["key"] for artifact in scores)}
+    root = Path(config.output_dir).resolve()
+    spec = Spec(root, config.dataset.name, config.model.name, "report", "report", content)
+    with Tracker(config, spec, uses=scores) as tracker:
+        tracker.start()
+        tracker._tell(lambda wandb: wandb.report(tracker.run, spec, files))
 
 
 class Tracker:
-    """Use as a context manager: `finish` always runs."""
+    """The log of one artifact in the making. A context manager, so that the run always finishes."""
 
-    def __init__(self, config: Config, spec: Spec, folder: Path):
-        self.config, self.spec, self.folder = config, spec, folder
-        self.file = folder / "metrics.jsonl"
-        self.run = None
+    def __init__(
+        self,
+        config: Config,
+        spec: Spec | None,
+        folder: Path | None = None,
+        uses: Sequence[Artifact] = (),
+    ):
+        self.config, self.spec, self.uses = config, spec, uses
+        self.file = folder / "metrics.jsonl" if folder else None
+        self.run: Any = None  # of W&B, between `start` and the end
 
-    def __enter__(self) -> "Tracker":
+    def start(self, folder: Path | None = None) -> None:
+        """From here on something is made, in `folder` if it keeps metrics."""
+        self.file = folder / "metrics.jsonl" if folder else self.file
         if self.config.tracker.name != "none" and ranks.first():
-            self.run = _wandb_run(self.config, self.spec)
-        return self
+            from prereq import wandb_runs
 
-    def __exit__(self, kind, *_) -> None:
-        if self.run is not None:
-            self.run.finish(exit_code=0 if kind is None else 1)
+            resumed = self.file is not None and self.file.exists()
+            try:
+                self.run = wandb_runs.begin(self.config, self.spec, resumed)
+            except Exception as error:
+                _say_untracked(error)
+            self._tell(lambda wandb: wandb.use(self.run, self.config, self.uses))
 
     def resume(self, step: int) -> None:
-        """Drop what was logged after the checkpoint that the run goes on from."""
-        lines = self.file.read_text("utf-8").splitlines() if self.file.exists() else []
-        kept = [line for line in lines if json.loads(line).get("step", -1) < step]
-        self.file.write_text("".join(line + "\n" for line in kept), "utf-8")
+        """Drop what was logged after the checkpoint that the run goes on from; tell W&B the rest."""
+        if not self.file.exists():
+            return
+        rows = [json.loads(line) for line in self.file.read_text("utf-8").splitlines()]
+        kept = [row for row in rows if row["step"] < step]
+        self.file.write_text("".join(json.dumps(row) + "\n" for row in kept), "utf-8")
+        self._tell(lambda wandb: wandb.replay(self.run, kept))
 
     def log(self, step: int, values: dict[str, Any]) -> None:
+        """One line of metrics: of an optimizer step, or of an epoch."""
         rounded = {k: round(v, 6) if isinstance(v, float) else v for k, v in values.items()}
         with open(self.file, "a", encoding="utf-8") as stream:
             stream.write(json.dumps({"step": step} | rounded) + "\n")
         if self.run is not None:
-            self.run.log(values, step=step)
+            self._tell(lambda _: self.run.log(values, step=step))
+
+    def scores(self, result: dict, columns: list[str], answers: list[list]) -> None:
+        """What `evaluation.score` found: accuracy by epoch, every score, the answers to read."""
+        curve: dict[int, dict[str, float]] = {}
+        for point in result["curve"]:
+            name = f"{point['split']}/accuracy_by_epoch"
+            curve.setdefault(point["epoch"], {})[name] = point["value"]
+        self.resume(0)
+        for epoch in sorted(curve):
+            self.log(epoch, curve[epoch])
+        self._tell(lambda wandb: wandb.scores(self.run, result["scores"], columns, answers))
+
+    def made(self, artifact: Artifact) -> None:
+        """The artifact is published (nothing to tell where it was found)."""
+        self._tell(lambda wandb: wandb.made(self.run, self.config, artifact))
+
+    def __enter__(self) -> "Tracker":
+        return self
+
+    def __exit__(self, kind, *_) -> None:
+        self._tell(lambda wandb: wandb.finish(self.run, kind))
+
+    def _tell(self, tell: Callable[[Any], None]) -> None:
+        """A dashboard must never cost a run: whatever goes wrong there is said, and the work goes on."""
+        if self.run is None:
+            return
+        from prereq import wandb_runs
+
+        try:
+            tell(wandb_runs)
+        except Exception as error:
+            _say_untracked(error)
+            run, self.run = self.run, None
+            with suppress(Exception):
+                run.finish(exit_code=1)
 
 
-def _wandb_run(config: Config, spec: Spec) -> Any:
-    import wandb
-
-    mode = "offline" if config.tracker.name == "offline" else "online"
-    settings = wandb.Settings(silent=True, init_timeout=30)
-    where = Path(config.output_dir).resolve() / "wandb"
-    where.mkdir(parents=True, exist_ok=True)
-    arguments = {
-        "project": config.tracker.project,
-        "entity": config.tracker.entity,
-        "group": config.tracker.group or f"{config.dataset.name}/{config.model.name}",
-        "job_type": spec.kind,
-        "name": f"{spec.name}-{spec.key}",
-        "id": spec.key,
-        "resume": "allow",
-        "tags": [config.dataset.name, config.model.name, config.method.name],
-        "config": plain(config),
-        "dir": str(where),
-        "settings": settings,
-    }
-    try:
-        return wandb.init(mode=mode, **arguments)
-    except (wandb.errors.CommError, wandb.errors.UsageError, TimeoutError) as error:
-        say("offline", f"W&B is out of reach ({str(error).splitlines()[0]}); this run is kept here")
-        return wandb.init(mode="offline", **arguments)
+def _say_untracked(error: Exception) -> None:
+    what = escape(f"{type(error).__name__}: {error}")
+    say("untracked", f"W&B failed ({what}); the work goes on, with its metrics.jsonl")

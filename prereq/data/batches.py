@@ -51,6 +51,15 @@ def split(examples: Sequence[Example], budget: int) -> list[list[Example]]:
     return packs
 
 
+def padding(packs: Sequence[Sequence[Example]]) -> float:
+    """Share of padding in the blocks of rows that attention lays these packs out as, in [0, 1).
+
+    Nothing else is padded: linear layers see the flat tokens.
+    """
+    lengths = [[len(example.row.ids) for example in rows] for rows in packs]
+    return 1 - sum(map(sum, lengths)) / sum(len(rows) * max(rows) for rows in lengths)
+
+
 def pack(
     examples: Sequence[Example],
     device: torch.device | str = "cpu",

@@ -9,6 +9,7 @@ from prereq.data.rows import SkillRow
 from prereq.evaluation import scoring
 from prereq.evaluation.statistics import auroc, interval
 
+ANSWERS = 100  # of each split, epoch and plugged-in knowledge, in the table to read
 RULES = 1  # raised when a rule of scoring changes, so that stored scores are made anew
 Scorer = Callable[[str, Sequence[SkillRow]], float]
 
@@ -120,6 +121,28 @@ def table(
         row = {"knowledge": "", "split": "held_out_against_unseen", "metric": "confidence_auroc"}
         scores.append(row | {"value": 100 * value, "low": None, "high": None, "n": n})
     return {"scores": scores, "curve": curve, "rows": by_row}
+
+
+def answers(
+    generations: Sequence[dict],
+    items: Mapping[str, Sequence[Item]],
+    right: Scorer,
+    epochs: Mapping[str, int],
+) -> tuple[list[str], list[list]]:
+    """Columns and rows of a table to read: what was asked, expected and said, and how right it is.
+
+    The first `ANSWERS` items of each split, as answered at the best and at the last epoch.
+    """
+    rows = []
+    for g in generations:
+        if g["item"] >= ANSWERS or g["epoch"] not in epochs.values():
+            continue
+        asked = items[g["split"]][g["item"]].rows
+        place = [g["split"], g["epoch"], g["knowledge"], asked[0].user]
+        expected = " | ".join(dict.fromkeys(accepted(asked)))
+        rows.append([*place, expected, g["text"], right(g["text"], asked), g["confidence"]])
+    columns = "split epoch knowledge question expected answer right confidence".split()
+    return columns, rows
 
 
 def _add_qa(

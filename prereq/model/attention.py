@@ -22,6 +22,11 @@ except ImportError:  # torch before 2.10
 NAME = "rows"
 
 
+def in_place(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether a variable-length kernel is at hand, so that nothing needs to be padded."""
+    return varlen_attn is not None and device.type == "cuda" and dtype != torch.float32
+
+
 class RowLayout:
     """Where each token of a pack stands in a block of R rows padded to the longest, L.
 
@@ -97,7 +102,7 @@ def rows_attention(
 ):
     """Causal attention inside each row. query [1, H, T, D], key and value [1, H_kv, T, D] → [1, T, H, D]."""
     rows, longest = row_layout.rows, row_layout.longest
-    if varlen_attn and query.device.type == "cuda" and query.dtype != torch.float32 and not dropout:
+    if in_place(query.device, query.dtype) and not dropout:
         groups = query.shape[1] // key.shape[1]
         flat = query, key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
         starts = row_layout.starts

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from prereq import ranks, store
+from prereq import ranks, store, track
 from prereq.config import Config, KnowledgeSource, Training
 from prereq.data.sources import read_text
 from prereq.data.tokens import text_rows
@@ -18,7 +18,6 @@ from prereq.model.loading import attention_for_training, dtype_of, load_model, l
 from prereq.model.lora import route
 from prereq.stages import inputs
 from prereq.store import Artifact
-from prereq.track import Tracker
 from prereq.training.loop import Part, Run, device, train
 from prereq.training.plan import text_plan, together
 
@@ -45,10 +44,11 @@ def knowledge_adapters(config: Config, sources: Sequence[KnowledgeSource]) -> li
     return [
         artifact
         for group in groups
-        for artifact in store.obtain_all(
+        for artifact in track.obtain_all(
             [specs[source.name] for source in group],
             config,
-            lambda missing: _train(config, missing),
+            lambda missing, tracker: _train(config, missing, tracker),
+            uses=[inputs.data_set(config), inputs.base_model(config)],
             collective=True,
         )
     ]
@@ -73,7 +73,7 @@ def _training(config: Config, source: KnowledgeSource) -> Training:
     return inputs.training(config, config.dataset.knowledge_training, "cpt", source=source.training)
 
 
-def _train(config: Config, missing: dict[store.Spec, Path]) -> list[dict]:
+def _train(config: Config, missing: dict[store.Spec, Path], tracker: track.Tracker) -> list[dict]:
     """Train one adapter a source on its own rows, each with its own schedule; a summary of each.
 
     Every row's route names one adapter, and gradients are clipped for each, so that training several
@@ -101,10 +101,9 @@ def _train(config: Config, missing: dict[store.Spec, Path]) -> list[dict]:
     routing.dropout |= dict.fromkeys(plans, lora.dropout)
     first = next(iter(plans))
     plan = plans[first] if len(plans) == 1 else together(plans)
-    with Tracker(config, next(iter(missing)), folders[first]) as tracker:
-        label = f"knowledge {', '.join(plans)}"
-        settings = Run.of(config, label, parts[0].training, folders[first], tracker)
-        summary = train(model, plan, settings, routing, parts=parts)
+    label = f"knowledge {', '.join(plans)}"
+    settings = Run.of(config, label, parts[0].training, folders[first], tracker)
+    summary = train(model, plan, settings, routing, parts=parts)
     for name, folder in folders.items():
         adapters.save(model, name, folder, lora.dropout)
         if name != first and ranks.first():

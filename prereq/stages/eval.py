@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from prereq import ranks, store
+from prereq import track
 from prereq.config import Config, KnowledgeSource, TestSplit
 from prereq.console import progress
 from prereq.data.rows import SkillRow
@@ -21,7 +21,6 @@ from prereq.evaluation.generate import generate
 from prereq.evaluation.score import Item
 from prereq.model import adapters
 from prereq.model.loading import dtype_of, load_model, load_tokenizer
-from prereq.report import tables
 from prereq.stages import cpt, inputs, sft
 from prereq.store import Artifact
 from prereq.training.loop import device
@@ -29,8 +28,9 @@ from prereq.training.loop import device
 
 def run(config: Config) -> Artifact:
     artifact = scores(config)
-    if ranks.first():
-        tables.show_scores(artifact)
+    from prereq.report import tables
+
+    tables.show_scores(artifact)
     return artifact
 
 
@@ -46,24 +46,27 @@ def scores(config: Config) -> Artifact:
     labels = skill.manifest.get("labels", {}) | {"skill": str(skill.path)}
     spec = inputs.spec(config, "scores", _name(config, skill), content, labels)
 
-    def make(folder: Path) -> dict:
+    def make(folder: Path, tracker: track.Tracker) -> dict:
         tests = _tests(config)
         items = {test.name: _items(config, data, test) for test in tests}
         lines = (texts.path / "generations.jsonl").read_text("utf-8").splitlines()
+        said, epochs = [json.loads(line) for line in lines], texts.manifest["epochs"]
+        right = _scorer(config, data)
         result = score.table(
-            [json.loads(line) for line in lines],
+            said,
             items,
             tests,
             config.eval.scoring,
-            _scorer(config, data),
-            texts.manifest["epochs"],
+            right,
+            epochs,
             versions={s.name: s.version for s in config.dataset.knowledge},
             resamples=config.eval.bootstrap,
         )
         (folder / "scores.json").write_text(json.dumps(result, indent=1), "utf-8")
-        return {"epochs": texts.manifest["epochs"]}
+        tracker.scores(result, *score.answers(said, items, right, epochs))
+        return {"epochs": epochs}
 
-    return store.obtain(spec, config, make)
+    return track.obtain(spec, config, make, uses=[data, texts])
 
 
 def prompts(config: Config, data: Artifact) -> list[str]:
@@ -107,7 +110,7 @@ def generations(config: Config, data: Artifact, skill: Artifact, asked: list[str
     labels = skill.manifest.get("labels", {})
     spec = inputs.spec(config, "generations", _name(config, skill), content, labels)
 
-    def make(folder: Path) -> dict:
+    def make(folder: Path, _: track.Tracker) -> dict:
         tokenizer = load_tokenizer(base.path, config.model)
         model = load_model(base.path, config.model, "sdpa", device()).eval()
         right = _scorer(config, data)
@@ -161,7 +164,7 @@ def generations(config: Config, data: Artifact, skill: Artifact, asked: list[str
             stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in written)
         return {"epochs": {"best": best, "last": last}}
 
-    return store.obtain(spec, config, make)
+    return track.obtain(spec, config, make, uses=[data, base, skill, *plugs.values()])
 
 
 def _skill(config: Config) -> Artifact:

@@ -5,14 +5,13 @@ from pathlib import Path
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from prereq import ranks, store
+from prereq import ranks, track
 from prereq.config import Config
 from prereq.data.sources import read_text
 from prereq.data.tokens import text_rows
 from prereq.model.attention import NAME as ROWS
 from prereq.stages import inputs
 from prereq.store import Artifact
-from prereq.track import Tracker
 from prereq.training.loop import Run, train
 from prereq.training.plan import text_plan
 
@@ -33,7 +32,7 @@ def pretrained(config: Config) -> Artifact:
     }
     spec = inputs.spec(config, "base", "pretrained", content, {"seed": config.seed})
 
-    def make(folder: Path) -> dict:
+    def make(folder: Path, tracker: track.Tracker) -> dict:
         from prereq.world import tokenizer as words
 
         tokenizer = words.build()
@@ -41,16 +40,15 @@ def pretrained(config: Config) -> Artifact:
         plan = text_plan(rows, training.batch_size, training.epochs, config.seed, route=())
         torch.manual_seed(config.seed)
         model = LlamaForCausalLM(_shape(config, tokenizer))
-        with Tracker(config, spec, folder) as tracker:
-            settings = Run.of(config, "pretrain base model", training, folder, tracker)
-            summary = train(model, plan, settings)
+        settings = Run.of(config, "pretrain base model", training, folder, tracker)
+        summary = train(model, plan, settings)
         model.config._attn_implementation = "sdpa"
         if ranks.first():
             model.save_pretrained(folder)
             tokenizer.save_pretrained(folder)
         return {"summary": summary}
 
-    return store.obtain(spec, config, make, collective=True)
+    return track.obtain(spec, config, make, uses=[data], collective=True)
 
 
 def _shape(config: Config, tokenizer) -> LlamaConfig:

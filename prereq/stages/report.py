@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from prereq import store, track
 from prereq.config import Config
 from prereq.console import say
 from prereq.errors import PrereqError
@@ -18,6 +19,9 @@ def run(config: Config) -> Path:
     collect.write_csv([score for result in results for score in result.scores], file)
     drawn = picture.curves(results, root / "report" / "accuracy.png")
     tables.comparison(results)
+    named = {score.artifact for result in results for score in result.scores}
+    scores = [a for a in store.every(root, "scores") if Path(a.path).name in named]
+    track.report(config, scores, [file, drawn] if drawn else [file])
     say("wrote", str(file))
     if drawn:
         say("wrote", str(drawn))

@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from prereq import store
+from prereq import track
 from prereq.config import Config, KnowledgeSource
 from prereq.data.rows import SkillRow
 from prereq.data.sources import read_skill
@@ -18,7 +18,6 @@ from prereq.model.loading import attention_for_training, dtype_of, load_model, l
 from prereq.model.lora import route
 from prereq.stages import cpt, inputs
 from prereq.store import Artifact
-from prereq.track import Tracker
 from prereq.training.loop import Run, device, train
 from prereq.training.objectives import SKILL, Knowledge
 from prereq.training.plan import skill_plan, subjects_of
@@ -65,7 +64,7 @@ def skill_adapter(config: Config) -> Artifact:
         command = f"python -m prereq stage=sft dataset={config.dataset.name} method={method.name}"
         inputs.require_or_make(config, spec, command)
 
-    def make(folder: Path) -> dict:
+    def make(folder: Path, tracker: track.Tracker) -> dict:
         rows = [
             row for split in recipe.splits for row in read_skill(data.path, recipe.subset, split)
         ]
@@ -97,13 +96,13 @@ def skill_adapter(config: Config) -> Artifact:
             if recipe.keep_epochs:
                 adapters.save(model, SKILL, folder / "epochs" / f"{epoch:03d}", lora.dropout)
 
-        with Tracker(config, spec, folder) as tracker:
-            settings = Run.of(config, f"skill {method.name}", training, folder, tracker)
-            summary = train(model, plan, settings, routing, keep)
+        settings = Run.of(config, f"skill {method.name}", training, folder, tracker)
+        summary = train(model, plan, settings, routing, keep)
         adapters.save(model, SKILL, folder, lora.dropout)
         return {"summary": summary | {"subjects": len(subjects)}}
 
-    return store.obtain(spec, config, make, collective=True)
+    uses = [data, base, *knowledge.values()]
+    return track.obtain(spec, config, make, uses, collective=True)
 
 
 def sources_for(config: Config) -> list[KnowledgeSource]:

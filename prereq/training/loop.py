@@ -27,6 +27,7 @@ from prereq.model.adapters import whole
 from prereq.model.lora import Routing
 from prereq.track import Tracker
 from prereq.training import checkpoints
+from prereq.training.log import StepLog
 from prereq.training.packed import PackedLM
 from prereq.training.plan import Plan
 
@@ -113,7 +114,8 @@ def train(
     trained = [part.of(model) for part in parts]
     everything = {name: p for group in trained for name, p in group.items()}
     first = checkpoints.load(run.folder, everything, optimizer)
-    log = _Log(accelerator, run, plan, first)
+    blocks = max(run.tokens_per_forward, 1) if packed.pads(accelerator.device) else None
+    log = StepLog(run.tracker, plan.terms, first, blocks)
     stop = _StopSignal()
     saved = time.monotonic()
     with progress(run.label, plan.steps, first) as advance, stop:
@@ -126,7 +128,8 @@ def train(
             norms = [accelerator.clip_grad_norm_(list(g.values()), CLIP) for g in trained]
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-            log.add(step, loss, norms[0], sums, optimizer.param_groups[0]["lr"], examples)
+            rate = optimizer.param_groups[0]["lr"]
+            log.add(step, loss, whole(norms[0]), sums, rate, examples)
             advance(1, log.note)
 
             done = step + 1
@@ -146,49 +149,6 @@ def train(
                 )
     log.flush()
     return {"steps": plan.steps, "tokens": log.tokens, "train_seconds": round(log.seconds(), 1)}
-
-
-class _Log:
-    """What is logged of each step. Losses wait on the device, so that no step waits for the host."""
-
-    def __init__(self, accelerator: Accelerator, run: Run, plan: Plan, first: int):
-        self.run, self.plan = run, plan
-        self.every = 1.0 if accelerator.device.type == "cuda" else 0.0  # seconds
-        self.waiting: list[tuple] = []
-        self.tokens, self.note = 0, ""
-        self.started = self.flushed = time.monotonic()
-        if ranks.first():
-            run.tracker.resume(first)
-
-    def add(self, step, loss, norm, sums, learning_rate, examples) -> None:
-        useful = sum(len(example.row.ids) for example in examples)
-        self.tokens += useful
-        self.waiting.append(
-            (step, torch.cat([loss[None], whole(norm)[None], *sums]), learning_rate, useful)
-        )
-        if time.monotonic() - self.flushed >= self.every:
-            self.flush()
-
-    def flush(self) -> None:
-        if not self.waiting or not ranks.first():
-            return
-        numbers = torch.stack([row for _, row, _, _ in self.waiting]).tolist()
-        speed = sum(useful for *_, useful in self.waiting) / (time.monotonic() - self.flushed)
-        names = self.plan.terms
-        for (step, _, rate, _), (loss, norm, *sums) in zip(self.waiting, numbers, strict=True):
-            values = {"loss": loss, "grad_norm": norm, "learning_rate": rate}
-            values |= {"tokens_per_second": speed}
-            pairs = zip(names, sums[: len(names)], sums[len(names) :], strict=True)
-            values |= {
-                f"loss/{name}": total / n for name, total, n in pairs if n and name != "text"
-            }
-            self.run.tracker.log(step, values)
-        self.note = f"loss {numbers[-1][0]:.3f}  {self.tokens / self.seconds():,.0f} tok/s"
-        self.waiting.clear()
-        self.flushed = time.monotonic()
-
-    def seconds(self) -> float:
-        return time.monotonic() - self.started
 
 
 def _backward(

@@ -7,7 +7,7 @@ from torch.utils.checkpoint import checkpoint
 
 from prereq.data.batches import Pack
 from prereq.model.attention import NAME as ROWS
-from prereq.model.attention import RowLayout
+from prereq.model.attention import RowLayout, in_place
 from prereq.model.head import head_logits
 from prereq.model.lora import Routing
 
@@ -28,6 +28,10 @@ class PackedLM(nn.Module):
         inner = model.get_base_model() if hasattr(model, "get_base_model") else model
         self.rows = inner.config._attn_implementation == ROWS
         object.__setattr__(self, "inner", inner)  # registered once, under `model`
+
+    def pads(self, device: torch.device) -> bool:
+        """Whether attention lays rows out as padded blocks there."""
+        return self.rows and not in_place(device, self.inner.dtype)
 
     def forward(self, pack: Pack) -> tuple[torch.Tensor, torch.Tensor]:
         self.routing.spans = pack.spans

@@ -145,7 +145,7 @@ def test_a_sweep_over_questions_in_one_command(run_cli, small_world, tmp_path):
         ("sft (learning_rate=0.001)", "3"),
     }
     records = list((tmp_path / "outputs" / "wandb").rglob("*.wandb"))
-    assert len(records) == 3  # the base model and two skills
+    assert len(records) == 1 + 2 * 4  # base model; each skill, its generations, scores and report
     assert list((tmp_path / "outputs").glob("**/.*.partial")) == []
 
 

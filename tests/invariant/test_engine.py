@@ -7,9 +7,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from prereq.data.batches import pack, split
+from prereq.data.batches import pack, padding, split
 from prereq.data.tokens import TokenRow
 from prereq.model.attention import NAME as ROWS
+from prereq.model.attention import RowLayout
 from prereq.model.lora import route
 from prereq.training.objectives import Draw, Knowledge, Subject, skill_step, text_step
 from prereq.training.packed import PackedLM
@@ -140,3 +141,12 @@ def test_gradients_with_activation_checkpointing_are_equal(tiny_llama):
     assert checkpointed[0] == pytest.approx(plain[0], rel=1e-6)
     for name, gradient in plain[1].items():
         torch.testing.assert_close(checkpointed[1][name], gradient, **CLOSE)
+
+
+def test_the_share_of_padding_is_that_of_the_blocks_that_attention_sees():
+    examples = text_step([TokenRow([1] * length, 1) for length in (7, 3, 5, 2, 2)], ())
+    packs = split(examples, 10)
+    layouts = [RowLayout(pack(rows).lengths) for rows in packs]
+    cells = sum(layout.rows * layout.longest for layout in layouts)
+    assert padding(packs) == pytest.approx(1 - 19 / cells) and cells > 19
+    assert padding(split(examples, 1)) == 0

@@ -1,0 +1,40 @@
+"""A job that only tracks, without torch: `python -m tests.tracked_job FOLDER NAME TRACKER STEPS`."""
+
+import sys
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from prereq import track
+from prereq.command_line import conf_dir, register_schema
+from prereq.errors import Preempted
+from prereq.store import Artifact, Spec
+
+
+def job(folder: Path, name: str, tracker: str, steps: int, first=0, stop=None) -> Artifact:
+    """Log steps [first, steps) and publish; with `stop`, be told to stop there instead."""
+    register_schema()
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        config = OmegaConf.to_object(compose("config", [f"tracker={tracker}", "method=sft"]))
+    config.output_dir = str(folder)
+    spec = Spec(folder, "world", "tiny", "skill", name, {"name": name, "training": {"epochs": 3}})
+
+    def make(scratch: Path, tracker: track.Tracker) -> dict:
+        tracker.resume(first)
+        for step in range(first, steps):
+            if step == stop:
+                raise Preempted("stopped")
+            tracker.log(step, values(name, step))
+        (scratch / "adapter.txt").write_text(name)
+        return {"summary": {"steps": steps}}
+
+    return track.obtain(spec, config, make, uses=[Artifact("someone/data", "someone/data")])
+
+
+def values(name: str, step: int) -> dict[str, float]:
+    return {"loss": 1 / (1 + step), "loss/real": float(len(name)), "grad_norm": step / 4}
+
+
+if __name__ == "__main__":
+    job(Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]))
