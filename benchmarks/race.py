@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 
 import psutil
 import torch
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-console = Console()
+console = Console(width=120)
 
 
 @dataclass
@@ -77,7 +78,7 @@ class _Memory:
 
 def show(title: str, results: dict[str, dict[str, Record]]) -> None:
     """One line a contestant: contest, tokens a second with their range, memory, and the ratio."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=SIMPLE)
     for heading in ("contest", "who", "useful tokens/s", "slowest–fastest", "peak MB", "prereq is"):
         table.add_column(heading, justify="left" if heading in ("contest", "who") else "right")
     for contest, records in results.items():

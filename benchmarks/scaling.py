@@ -119,7 +119,7 @@ def together(base: Path, tiny: Path, rng: random.Random) -> Table:
             ("statements", profiles.statements, 32),
             ("passages", profiles.passages, 6),
         ):
-            rows = {name: clipped(make(rng, count), folder) for name in names}
+            rows = {name: make(rng, count) for name in names}
             examples = {name: text_step(rows[name], (name,)) for name in names}
             steps = [prereq_step(folder, torch.float32, examples[n], (), (n,)) for n in names]
 
@@ -134,19 +134,9 @@ def together(base: Path, tiny: Path, rng: random.Random) -> Table:
     return table
 
 
-def clipped(rows: list, folder: Path) -> list:
-    """Token ids within the model's vocabulary."""
-    from dataclasses import replace
-
-    from transformers import AutoConfig
-
-    size = AutoConfig.from_pretrained(folder).vocab_size
-    return [replace(row, ids=[i % size for i in row.ids]) for row in rows]
-
-
 def overhead(tiny: Path, rng: random.Random) -> Table:
     """The loop on the tiny model: milliseconds a step outside forward, backward and optimizer."""
-    rows = clipped(profiles.rows(rng, 16 * 200, 20, 40), tiny)
+    rows = profiles.rows(rng, 16 * 200, 20, 40)
     model, _ = adapted(tiny, torch.float32, ROWS, (SKILL,), ())
     inside = []
 

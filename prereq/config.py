@@ -192,6 +192,11 @@ class EvalConfig:
     max_new_tokens: int = 128
     tokens_per_batch: int = 16384  # prompt and answer tokens generated at once
     bootstrap: int = 2000  # resamples of a confidence interval
+    engine: str = "batches"  # batches | continuous (transformers' own, for GPUs) | server
+    server: str | None = None  # URL of an OpenAI-compatible server
+    served_as: str | None = None  # the name there of the base model with the skill
+    api_key: str | None = None
+    requests: int = 16  # to the server at once
 
 
 @dataclass

@@ -8,6 +8,7 @@ from prereq.config import Config, Training, layer
 
 FORMS = ("passage", "statement")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
+ENGINES = ("batches", "continuous", "server")
 SCORINGS = ("qa", "final_answer", "facts", "long_form")
 WORDINGS = 6  # in which the embedded world can state a fact
 ATTENTION = ("auto", "rows", "sdpa", "eager", "flash_attention_2", "flex_attention")
@@ -122,6 +123,14 @@ def _training(config: Config) -> list[str]:
             f"batch_size={batch.batch_size}: must be a multiple of "
             f"dataset.skill.draw_group={data.skill.draw_group}; change one of the two"
         )
+    found += one_of("eval.engine", config.eval.engine, ENGINES)
+    if config.eval.engine == "server":
+        found += [
+            f"eval.{key}: empty; eval.engine=server needs {what}"
+            for key, what in (("server", "a URL"), ("served_as", "the model's name there"))
+            if not getattr(config.eval, key)
+        ]
+    found += at_least("eval.requests", config.eval.requests, 1)
     found += one_of("stage.prerequisites", stage.prerequisites, ("make", "require"))
     found += at_least("stage.processes", stage.processes, 1)
     found += at_least("stage.tokens_per_forward", stage.tokens_per_forward, 1)

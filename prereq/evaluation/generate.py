@@ -12,12 +12,15 @@ from prereq.model.head import head_logits
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """`confidence` is the geometric mean probability of the tokens generated, the end's included."""
+    """`confidence` is the geometric mean probability of the tokens generated, the end's included.
+
+    None where the engine does not tell probabilities.
+    """
 
     text: str
     tokens: int  # without the end token
     ended: bool  # by itself, not by running out of new tokens
-    confidence: float
+    confidence: float | None
 
 
 @torch.inference_mode()

@@ -107,7 +107,9 @@ def table(
                     _add_qa(add, name, here, items[test.name], values)
                 add("ended", name, [float(g["ended"]) for g in here])
                 by_row[name] = values
-                confidence[name] = [g["confidence"] for g in here]
+                told = [g["confidence"] for g in here]
+                if None not in told:  # the engine tells probabilities
+                    confidence[name] = told
         if test.plug_in:
             for knowledge in sorted({g["knowledge"] for g in mine}):
                 own, other = _plugged(mine, items[test.name], knowledge, versions, right)

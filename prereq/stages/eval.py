@@ -17,13 +17,12 @@ from prereq.data.sources import read_skill, read_topics, read_values
 from prereq.data.tokens import prompt_ids
 from prereq.errors import PrereqError
 from prereq.evaluation import score
-from prereq.evaluation.generate import generate
+from prereq.evaluation.engines import engine
 from prereq.evaluation.score import Item
 from prereq.model import adapters
-from prereq.model.loading import dtype_of, load_model, load_tokenizer
+from prereq.model.loading import dtype_of, load_tokenizer
 from prereq.stages import cpt, inputs, sft
 from prereq.store import Artifact
-from prereq.training.loop import device
 
 
 def run(config: Config) -> Artifact:
@@ -107,12 +106,19 @@ def generations(config: Config, data: Artifact, skill: Artifact, asked: list[str
         "max_new_tokens": config.eval.max_new_tokens,
         "dtype": dtype_of(config.model),
     }
+    if config.eval.engine != "batches":  # the same but for rounding
+        content["engine"] = [config.eval.engine, config.eval.server, config.eval.served_as]
+    if config.eval.engine == "server" and (plugs or len(_epochs(skill)) > 1):
+        raise PrereqError(
+            f"eval.engine=server: a server serves one adapter, and dataset={config.dataset.name} asks "
+            "for several epochs or plugged-in knowledge; use eval.engine=batches"
+        )
     labels = skill.manifest.get("labels", {})
     spec = inputs.spec(config, "generations", _name(config, skill), content, labels)
 
     def make(folder: Path, _: track.Tracker) -> dict:
         tokenizer = load_tokenizer(base.path, config.model)
-        model = load_model(base.path, config.model, "sdpa", device()).eval()
+        generate = engine(config, base.path, tokenizer)
         right = _scorer(config, data)
         items = {test.name: _items(config, data, test) for test in tests}
         kept = _epochs(skill)
@@ -124,9 +130,7 @@ def generations(config: Config, data: Artifact, skill: Artifact, asked: list[str
             folders = [kept[epoch], *([plugs[plug].path] if plug else [])]
             asked = [(test, i, item) for test in tests for i, item in enumerate(items[test.name])]
             prompts = [prompt_ids(tokenizer, item.rows[0].prompt) for _, _, item in asked]
-            size = config.eval.max_new_tokens, config.eval.tokens_per_batch
-            with adapters.merged(model, folders):
-                said = generate(model, tokenizer, prompts, *size, on_done=advance)
+            said = generate(folders, prompts, advance)
             for (test, number, item), generation in zip(asked, said, strict=True):
                 written.append(
                     {
@@ -138,7 +142,7 @@ def generations(config: Config, data: Artifact, skill: Artifact, asked: list[str
                         "text": generation.text,
                         "tokens": generation.tokens,
                         "ended": generation.ended,
-                        "confidence": round(generation.confidence, 6),
+                        "confidence": generation.confidence and round(generation.confidence, 6),
                     }
                 )
 
