@@ -19,6 +19,9 @@ BEST = ("held_out", "accuracy", False)
 LAST = ("held_out_last", "accuracy", False)
 # Heading and the values of its cells, written one after the other.
 COLUMNS = (
+    ("test", (("test", "accuracy", False),)),
+    ("test,\nabstained", (("test", "abstained", False),)),
+    ("tokens\nan answer", (("topics", "tokens", False),)),
     ("held out,\nbest epoch", (BEST,)),
     ("held out,\nlast epoch", (LAST,)),
     (
@@ -31,12 +34,13 @@ COLUMNS = (
     ),
     ("AUROC", (("held_out_against_unseen", "confidence_auroc", False),)),
 )
-LEGEND = (
-    "percent right. held out: facts the base model knows, in no training row (± half a 95 % interval "
-    "over rows); plugged in: invented people by their own version, the other one, and without "
-    "knowledge; memorised: training facts the base model does not hold; AUROC: confidence, known "
-    "against never seen"
-)
+LEGEND = "percent right, ± half a 95 % interval over rows"
+EXPLAINED = {
+    "held out": "facts the base model knows, in no training row",
+    "plugged in": "invented people by their own version, the other one, and without knowledge",
+    "memorised": "training facts the base model does not hold",
+    "AUROC": "confidence, known against never seen",
+}
 
 
 def comparison(results: Sequence[Scored]) -> None:
@@ -52,18 +56,21 @@ def comparison(results: Sequence[Scored]) -> None:
 
 def _table(title: str, results: Sequence[Scored]) -> Table:
     seeds = ", ".join(str(seed) for seed in sorted({r.seed for r in results}))
+    methods = list(dict.fromkeys(r.method for r in results))
+    columns = [c for c in COLUMNS if any(_pick(results, m, c[1][0]) for m in methods)]
+    shown = " ".join(heading for heading, _ in columns)
+    legend = [LEGEND] + [f"{word}: {text}" for word, text in EXPLAINED.items() if word in shown]
     table = Table(
         title=f"{title} · mean over seeds {seeds}",
-        caption=LEGEND,
+        caption="; ".join(legend),
         title_justify="left",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         show_edge=False,
         pad_edge=False,
         collapse_padding=True,
+        min_width=70,
     )
-    methods = list(dict.fromkeys(r.method for r in results))
-    columns = [c for c in COLUMNS if any(_pick(results, m, c[1][0]) for m in methods)]
     table.add_column("method", no_wrap=True)
     for heading, _ in columns:
         table.add_column(heading, justify="right", no_wrap=True)
