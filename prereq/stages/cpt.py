@@ -4,6 +4,8 @@ Plain next-token training on the text of the source, the base model frozen. A so
 set's recipe says what the text is (form, fictitious or real, version); its name means nothing.
 """
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from prereq import store
@@ -28,7 +30,12 @@ def run(config: Config) -> list[Artifact]:
         raise PrereqError(
             f"dataset={config.dataset.name} has no knowledge sources; stage=cpt needs one"
         )
-    return [knowledge_adapter(config, source) for source in chosen]
+    return knowledge_adapters(config, chosen)
+
+
+def knowledge_adapters(config: Config, sources: Sequence[KnowledgeSource]) -> list[Artifact]:
+    """The knowledge LoRAs of several sources; jobs side by side each begin with another one."""
+    return store.obtain_all([partial(knowledge_adapter, config, source) for source in sources])
 
 
 def knowledge_adapter(config: Config, source: KnowledgeSource) -> Artifact:

@@ -91,7 +91,9 @@ def generations(config: Config, data: Artifact, skill: Artifact, asked: list[str
     """
     base = inputs.base_model(config)
     tests = _tests(config)
-    plugs = {source.name: cpt.knowledge_adapter(config, source) for source in plugged(config)}
+    sources = plugged(config)
+    made = cpt.knowledge_adapters(config, sources)
+    plugs = {source.name: artifact for source, artifact in zip(sources, made, strict=True)}
     content = {
         "skill": skill.reference,
         "base": base.reference,

@@ -41,7 +41,8 @@ def skill_adapter(config: Config) -> Artifact:
     data = inputs.data_set(config)
     base = inputs.base_model(config)
     sources = sources_for(config)
-    knowledge = {source.name: cpt.knowledge_adapter(config, source) for source in sources}
+    made = cpt.knowledge_adapters(config, sources)
+    knowledge = {source.name: artifact for source, artifact in zip(sources, made, strict=True)}
 
     content = {
         "base": base.reference,

@@ -6,7 +6,6 @@ on the number of processes. Accelerate gives devices and processes; nothing of t
 """
 
 import math
-import signal
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -23,6 +22,7 @@ from prereq.data.batches import TERMS, pack, split
 from prereq.data.tokens import Example, TokenRow
 from prereq.errors import Preempted
 from prereq.model.lora import Routing
+from prereq.stopping import Asked
 from prereq.track import Tracker
 from prereq.training import checkpoints
 from prereq.training.packed import PackedLM
@@ -72,7 +72,7 @@ def train(
     """Train every parameter of `model` that requires a gradient; resume from a checkpoint if any.
 
     `on_epoch(e)` is called after epoch e (from 1). Returns a summary for the manifest. Raises
-    `Preempted` after SIGTERM, its checkpoint saved.
+    `Preempted` when told to stop (`prereq.stopping`), its checkpoint saved.
     """
     accelerator = Accelerator()
     packed = PackedLM(model, routing)
@@ -88,7 +88,7 @@ def train(
     wrapped, optimizer = accelerator.prepare(packed, optimizer)
     wrapped.train()
     run.tracker.resume(first)
-    stop = _StopSignal()
+    stop = Asked()
     saved = time.monotonic()
     tokens = 0
     started = time.monotonic()
@@ -118,13 +118,12 @@ def train(
             done = step + 1
             if done % plan.steps_per_epoch == 0:
                 on_epoch(done // plan.steps_per_epoch)
-            if done < plan.steps and (
-                stop.asked or time.monotonic() - saved > run.checkpoint_seconds
-            ):
+            due = done < plan.steps and time.monotonic() - saved > run.checkpoint_seconds
+            if stop.asked or due:
                 if accelerator.is_main_process:
                     checkpoints.save(run.folder, done, trained, optimizer)
                 saved = time.monotonic()
-            if stop.asked and done < plan.steps:
+            if stop.asked:
                 raise Preempted(
                     f"{run.label}: stopped at step {done} of {plan.steps}; checkpoint saved"
                 )
@@ -180,24 +179,3 @@ def _idle(examples: list[Example]) -> Example:
     return Example(
         TokenRow(shortest.row.ids, len(shortest.row.ids) - 1), shortest.route, shortest.term
     )
-
-
-class _StopSignal:
-    """SIGTERM as a flag that the loop looks at between steps. (submitit owns SIGUSR2 and SIGCONT.)"""
-
-    asked = False
-
-    def __enter__(self):
-        def ask(*_):
-            self.asked = True
-
-        try:
-            self.before = signal.signal(signal.SIGTERM, ask)
-        except ValueError:  # not in the main thread: nobody sends signals here
-            self.before = None
-        return self
-
-    def __exit__(self, *_):
-        if self.before is not None:
-            signal.signal(signal.SIGTERM, self.before)
-        return False
