@@ -92,6 +92,8 @@ def _compose(loader: ConfigLoader, parsed: list[Override], found: list[str]) -> 
     choices, values = [], []
     for override in parsed:
         name = override.key_or_group
+        if name == "output_dir" and override.is_sweep_override():
+            found.append(f"{override.input_line}: the jobs of a sweep share one output_dir")
         if name in groups and not override.is_delete():
             options = sorted(o for o in loader.get_group_options(name) if o not in SCHEMAS)
             wrong = [c for c in _choices(override) if c is not None and str(c) not in options]
