@@ -100,7 +100,7 @@ def recorded() -> Iterator[Job]:
             traceback.print_exception(error)
         raise JobFailed(f"job {job.number} failed: {job.error}") from None
     except BaseException as stopped:
-        job.state = "stopped"
+        job.state = "requeued" if job.log else "stopped"
         job.error = stopped.message if isinstance(stopped, Preempted) else type(stopped).__name__
         raise
     finally:

@@ -53,6 +53,8 @@ class PrereqSlurmLauncher(SlurmLauncher):
 
     def __call__(self, *arguments: Any) -> JobReturn:
         """One job, on its node, called by submitit."""
+        import submitit
+
         # submitit put its own handler there: it has SLURM queue the job again, and counts time-outs.
         requeue = signal.getsignal(signal.SIGUSR2)
         handle(stop)
@@ -60,12 +62,23 @@ class PrereqSlurmLauncher(SlurmLauncher):
             return super().__call__(*arguments)
         except Preempted as stopped:
             console.print(stopped.message, markup=False)
-            try:
+            # Not running any more: the user cancelled it (queued again, it would come back), or
+            # SLURM preempts by queueing it again itself.
+            job = submitit.JobEnvironment().job_id
+            if (_states(f"--jobs={job}") or {}).get(job) == "RUNNING":
                 requeue(signal.SIGUSR2, None)
-            except subprocess.CalledProcessError as error:
-                # Where SLURM preempts by requeueing, it has done so already.
-                console.print(f"{error}; SLURM queues the job again, or nobody does", markup=False)
             raise
+
+    def checkpoint(self, *_: Any) -> Any:
+        """What submitit runs when SLURM starts the job again: just what it ran this time.
+
+        Read from its file, because what this object has gathered since cannot all be pickled.
+        """
+        import submitit
+
+        return submitit.helpers.DelayedSubmission.load(
+            submitit.JobEnvironment().paths.submitted_pickle
+        )
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
@@ -186,9 +199,9 @@ def _tell(job: sweeps.Job) -> None:
     say(job.state, f"job {job.number}", escape(job.error.partition("\n")[0]))
 
 
-def _states() -> dict[str, str] | None:
+def _states(which: str = "--me") -> dict[str, str] | None:
     """SLURM's state of every job of this user by its id, or None where it does not answer."""
-    command = ["squeue", "--noheader", "--array", "--states=all", "--me", "--format=%i %T"]
+    command = ["squeue", "--noheader", "--array", "--states=all", "--format=%i %T", which]
     try:
         said = subprocess.run(command, capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
