@@ -71,6 +71,8 @@ def main() -> None:
     try:
         check(sys.argv[1:])
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(run)()
+        if any(job.state in ("failed", "lost") for job in sweeps.jobs_here()):
+            sys.exit(1)  # a sweeper may go on after a failure
     except sweeps.JobFailed:  # told where it happened, and in the table
         sys.exit(1)
     except (PrereqError, HydraException) as error:

@@ -138,10 +138,15 @@ def told_apart(jobs: Sequence[Job]) -> tuple[list[str], list[str]]:
     return shared, [" ".join(o for o in job.overrides if o not in shared) for job in jobs]
 
 
+def jobs_here() -> list[Job]:
+    """The jobs of the sweep that this process runs; none outside of a sweep."""
+    files = _shown.glob("[0-9]*/job.json") if _shown else []
+    return [read(_shown, number) for number in sorted(int(file.parent.name) for file in files)]
+
+
 def show() -> None:
     """The table of the sweep that this process ran, if it ran one."""
-    files = sorted(_shown.glob("[0-9]*/job.json"), key=_number) if _shown else []
-    jobs = [read(_shown, _number(file)) for file in files]
+    jobs = jobs_here()
     if not jobs:
         return
     out = Console(highlight=False, soft_wrap=True)
@@ -170,8 +175,4 @@ def show() -> None:
     out.print(table, soft_wrap=False)
     for job in jobs:
         if job.error:
-            out.print(f"job {job.number} {job.state}: {job.error.splitlines()[0]}", markup=False)
-
-
-def _number(file: Path) -> int:
-    return int(file.parent.name)
+            out.print(f"job {job.number} {job.state}: {' '.join(job.error.split())}", markup=False)

@@ -196,7 +196,7 @@ def _failed(folder: Path, number: int, job: Any, state: str, error: str) -> JobR
 
 
 def _tell(job: sweeps.Job) -> None:
-    say(job.state, f"job {job.number}", escape(job.error.partition("\n")[0]))
+    say(job.state, f"job {job.number}", escape(" ".join(job.error.split())))
 
 
 def _states(which: str = "--me") -> dict[str, str] | None:
