@@ -64,7 +64,8 @@ def slurm():
         yield
         return
     local = REPOSITORY / "launchers" / "slurm" / "local-cluster"
-    if not all(map(shutil.which, ("slurmctld", "slurmd", "munged"))):
+    path = os.environ["PATH"] + ":/usr/sbin"
+    if not all(shutil.which(name, path=path) for name in ("slurmctld", "slurmd", "munged")):
         pytest.skip(f"no SLURM answers, and none is installed: sudo {local} start --install")
     if os.geteuid() != 0:
         pytest.skip(f"no SLURM answers, and starting one needs root: sudo {local} start")

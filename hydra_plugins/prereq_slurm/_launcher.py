@@ -38,7 +38,7 @@ ENDED |= {"PREEMPTED", "REVOKED", "TIMEOUT"}
 class PrereqSlurm(SlurmQueueConf):
     """The plugin's fields and two more; `conf/hydra/launcher/slurm.yaml` says what each is for."""
 
-    _target_: str = "hydra_plugins.prereq_slurm.launcher.PrereqSlurmLauncher"
+    _target_: str = "hydra_plugins.prereq_slurm._launcher.PrereqSlurmLauncher"
     container: str | None = None
     srun_args: list[str] = field(default_factory=list)
 
@@ -87,7 +87,6 @@ class PrereqSlurmLauncher(SlurmLauncher):
         from submitit.core.utils import FailedJobError
 
         folder = Path(str(self.config.hydra.sweep.dir)).resolve()
-        sweeps.begin(folder)
         numbers = range(initial_job_idx, initial_job_idx + len(job_overrides))
         records = [
             sweeps.Job(number, list(filter_overrides(overrides)))
@@ -108,6 +107,7 @@ class PrereqSlurmLauncher(SlurmLauncher):
                 "--cfg hydra -p hydra.launcher); change it there or in a file of your own, see "
                 "conf/hydra/launcher/slurm.yaml"
             ) from None
+        sweeps.begin(folder)
         array = jobs[0].job_id.split("_")[0]
         say("queued", f"{len(jobs)} jobs as SLURM job {array}, logs in {jobs[0].paths.folder}")
         for number, overrides in zip(numbers, sweeps.told_apart(records)[1], strict=True):
