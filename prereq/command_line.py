@@ -5,6 +5,7 @@ configuration, so that all of them are reported, each with the nearest name that
 """
 
 import difflib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from prereq.errors import ConfigError, PrereqError
 from prereq.validate import problems
 
 SCHEMAS = ("schema", "prereq_slurm")  # fields and types, not choices
+EXTRAS = {"hydra/sweeper=optuna": "; pip install 'prereq[optuna]'"}
 
 
 def conf_dir() -> Path:
@@ -49,6 +51,14 @@ def check(arguments: list[str]) -> None:
     if args.help or args.hydra_help or args.shell_completion or args.info:
         return
     parsed, found = _parse(args.overrides)
+    chosen = {override.key_or_group for override in parsed}
+    if args.multirun and "hydra/sweeper" not in chosen:
+        found += [
+            f"{override.input_line}: a list of values needs no sweeper; to draw from an interval add "
+            "hydra/sweeper=optuna"
+            for override in parsed
+            if override.is_sweep_override() and not override.is_discrete_sweep()
+        ]
     if not args.multirun and not args.cfg:
         found += [
             f"{override.input_line}: only a sweep has a launcher; add -m (without it the command runs here)"
@@ -88,7 +98,7 @@ def _parse(overrides: list[str]) -> tuple[list[Override], list[str]]:
 
 def _compose(loader: ConfigLoader, parsed: list[Override], found: list[str]) -> DictConfig:
     """The configuration of the overrides that are right (a sweep: of its first choice)."""
-    groups = {group for group in _groups(loader) if group}
+    groups = set(_groups(loader))
     choices, values = [], []
     for override in parsed:
         name = override.key_or_group
@@ -98,7 +108,9 @@ def _compose(loader: ConfigLoader, parsed: list[Override], found: list[str]) -> 
             options = sorted(o for o in loader.get_group_options(name) if o not in SCHEMAS)
             wrong = [c for c in _choices(override) if c is not None and str(c) not in options]
             found += [
-                f"{name}={c}: there is {', '.join(options)}{_hint(str(c), options)}" for c in wrong
+                f"{name}={c}: there is {', '.join(options)}{_hint(str(c), options)}"
+                + EXTRAS.get(f"{name}={c}", "")
+                for c in wrong
             ]
             if not wrong:
                 choices.append(f"{name}={_first(override)}")
@@ -115,12 +127,12 @@ def _compose(loader: ConfigLoader, parsed: list[Override], found: list[str]) -> 
     return config
 
 
-def _groups(loader: ConfigLoader) -> list[str]:
-    """Ours, and Hydra's own of one level (`hydra/launcher`, `hydra/sweeper`, …)."""
-    return [
-        *loader.list_groups(""),
-        *(f"hydra/{group}" for group in loader.list_groups("hydra")),
-    ]
+def _groups(loader: ConfigLoader, parent: str = "") -> Iterator[str]:
+    """Every group: ours and Hydra's (`hydra/launcher`, `hydra/sweeper/sampler`, …)."""
+    for name in loader.list_groups(parent):
+        group = f"{parent}/{name}" if parent else name
+        yield group
+        yield from _groups(loader, group)
 
 
 def _problem(config: DictConfig, override: Override) -> str | None:

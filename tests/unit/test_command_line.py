@@ -109,7 +109,9 @@ def test_each_bad_value_has_its_message(override, said):
         (["-m", "output_dir=a,b"], "output_dir=a,b: the jobs of a sweep share one output_dir"),
         (["-m", "stage.epochs=interval(1,x)"], "not an override"),
         (["-m", "stage.warmup=interval(0,x)"], "not an override"),
+        (["-m", "stage.epochs=interval(1,5)"], "to draw from an interval add hydra/sweeper=optuna"),
         (["-m", "stage.epoch=interval(1,5)"], "did you mean stage.epochs?"),
+        (["-m", "hydra/sweeper=basi"], "hydra/sweeper=basi: there is basic; did you mean basic?"),
     ],
 )
 def test_each_bad_word_of_a_sweep_has_its_message(overrides, said):
