@@ -114,7 +114,7 @@ class PrereqSlurmLauncher(SlurmLauncher):
             say("queued", f"job {number}", escape(overrides))
         try:
             return _wait(folder, dict(zip(numbers, jobs, strict=True)))
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Preempted):
             say("left", f"the jobs go on without this command; to end them: scancel {array}")
             raise
 
