@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -153,6 +154,17 @@ def test_a_maker_that_lives_is_waited_for_longer_than_its_lease(tmp_path, short_
     say_elsewhere(lock)  # so that only the signs of life tell that the maker lives
     store.obtain(spec(tmp_path), Config(), lambda folder: pytest.fail("made twice"))
     assert process.wait() == 0
+
+
+def test_a_maker_that_was_halted_for_longer_than_its_lease_leaves(tmp_path, short_lease):
+    process = holder(tmp_path, 60)
+    place = spec(tmp_path).path
+    say_elsewhere(place.with_name(f".{place.name}.lock"))
+    process.send_signal(signal.SIGSTOP)
+    made = store.obtain(spec(tmp_path), Config(), lambda folder: None)
+    process.send_signal(signal.SIGCONT)
+    assert process.wait(timeout=20) == 75
+    assert store.find(spec(tmp_path)).path == made.path
 
 
 def test_what_another_process_is_making_comes_last(tmp_path, short_lease):
