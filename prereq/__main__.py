@@ -6,21 +6,20 @@ every complaint about a configuration come back at once.
 
 import importlib
 import os
-import signal
 import sys
-from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from prereq import ranks
+from prereq import ranks, sweeps
 from prereq.command_line import check, conf_dir, register_schema
 from prereq.config import Config
 from prereq.console import console
 from prereq.errors import ConfigError, Preempted, PrereqError
+from prereq.stopping import handle, stop
 from prereq.validate import problems
-from prereq.workers import stop
 
 STAGES = {
     "pretrain": "prereq.stages.pretrain",
@@ -32,15 +31,21 @@ STAGES = {
 }
 
 
-def run(cfg: DictConfig) -> Any:
-    """One job: the composed configuration as dataclasses, checked, to the runner of its stage."""
-    config: Config = OmegaConf.to_object(cfg)
-    if config.stage.name == "pipeline":
-        config.compare = _compared(config)
-    found = problems(config)
-    if found:
-        raise ConfigError(found)
-    return importlib.import_module(STAGES[config.stage.name]).run(config)
+def run(cfg: DictConfig) -> float | None:
+    """One job: the composed configuration as dataclasses, checked, to the runner of its stage.
+
+    Returns the value that a sweeper optimises: see `prereq.sweeps.outcome`.
+    """
+    with sweeps.recorded() as job:
+        config: Config = OmegaConf.to_object(cfg)
+        if config.stage.name == "pipeline":
+            config.compare = _compared(config)
+        found = problems(config)
+        if found:
+            raise ConfigError(found)
+        made = importlib.import_module(STAGES[config.stage.name]).run(config)
+        job.score, job.measure, job.artifact = sweeps.outcome(made, config.method.name)
+        return job.score
 
 
 def _compared(config: Config) -> list:
@@ -62,12 +67,16 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-    signal.signal(signal.SIGTERM, stop)
+    handle(stop)
 
     try:
         check(sys.argv[1:])
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(run)()
-    except PrereqError as error:
+        if any(job.state in ("failed", "lost") for job in sweeps.jobs_here()):
+            sys.exit(1)  # a sweeper may go on after a failure
+    except sweeps.JobFailed:  # told where it happened, and in the table
+        sys.exit(1)
+    except (PrereqError, HydraException) as error:
         if ranks.first():
             console.print(f"[bold red]error[/bold red] {type(error).__name__}", highlight=False)
             console.print(str(error), markup=False)
@@ -79,6 +88,8 @@ def main() -> None:
     except KeyboardInterrupt:
         console.print("\ninterrupted: the same command goes on from the last checkpoint")
         sys.exit(130)
+    finally:
+        sweeps.show()
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ configuration, so that all of them are reported, each with the nearest name that
 """
 
 import difflib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,15 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from prereq.config import Config
 from prereq.errors import ConfigError, PrereqError
 from prereq.validate import problems
+
+SCHEMAS = ("schema", "prereq_slurm")  # fields and types, not choices
+EXTRAS = {"hydra/sweeper=optuna": "; pip install 'prereq[optuna]'"}
 
 
 def conf_dir() -> Path:
@@ -37,6 +41,8 @@ def conf_dir() -> Path:
 
 def register_schema() -> None:
     ConfigStore.instance().store(name="schema", node=Config)
+    # metrics.jsonl in each artifact, and nothing else.
+    ConfigStore.instance().store(group="tracker", name="none", node={"name": "none"})
 
 
 def check(arguments: list[str]) -> None:
@@ -45,6 +51,20 @@ def check(arguments: list[str]) -> None:
     if args.help or args.hydra_help or args.shell_completion or args.info:
         return
     parsed, found = _parse(args.overrides)
+    chosen = {override.key_or_group for override in parsed}
+    if args.multirun and "hydra/sweeper" not in chosen:
+        found += [
+            f"{override.input_line}: a list of values needs no sweeper; to draw from an interval add "
+            "hydra/sweeper=optuna"
+            for override in parsed
+            if override.is_sweep_override() and not override.is_discrete_sweep()
+        ]
+    if not args.multirun and not args.cfg:
+        found += [
+            f"{override.input_line}: only a sweep has a launcher; add -m (without it the command runs here)"
+            for override in parsed
+            if override.key_or_group == "hydra/launcher"
+        ]
     search_path = create_config_search_path(str(conf_dir()))
     if args.config_dir and not Path(args.config_dir).is_dir():
         found.append(
@@ -57,7 +77,7 @@ def check(arguments: list[str]) -> None:
     try:
         config = _compose(loader, parsed, found)
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError([*found, _first_line(error)]) from None
+        raise ConfigError([*found, _composing(error)]) from None
     finally:
         GlobalHydra.instance().clear()
     if not found:
@@ -78,38 +98,49 @@ def _parse(overrides: list[str]) -> tuple[list[Override], list[str]]:
 
 def _compose(loader: ConfigLoader, parsed: list[Override], found: list[str]) -> DictConfig:
     """The configuration of the overrides that are right (a sweep: of its first choice)."""
-    groups = {group for group in _groups(loader) if group}
+    groups = set(_groups(loader))
     choices, values = [], []
     for override in parsed:
         name = override.key_or_group
-        if name.startswith("hydra"):
-            continue
+        if name == "output_dir" and override.is_sweep_override():
+            found.append(f"{override.input_line}: the jobs of a sweep share one output_dir")
         if name in groups and not override.is_delete():
-            options = sorted(o for o in loader.get_group_options(name) if o != "schema")
+            options = sorted(o for o in loader.get_group_options(name) if o not in SCHEMAS)
             wrong = [c for c in _choices(override) if c is not None and str(c) not in options]
             found += [
-                f"{name}={c}: there is {', '.join(options)}{_hint(str(c), options)}" for c in wrong
+                f"{name}={c}: there is {', '.join(options)}{_hint(str(c), options)}"
+                + EXTRAS.get(f"{name}={c}", "")
+                for c in wrong
             ]
             if not wrong:
                 choices.append(f"{name}={_first(override)}")
         else:
             values.append(override)
-    config = compose("config", choices)
+    config = compose("config", choices, return_hydra_config=True)
+    OmegaConf.set_readonly(config.hydra, False)
     for override in values:
         problem = _problem(config, override)
         if problem:
             found.append(problem)
+    with open_dict(config):
+        del config["hydra"]
     return config
 
 
-def _groups(loader: ConfigLoader, parent: str = "") -> list[str]:
-    return [group for group in loader.list_groups(parent) if group != "hydra"]
+def _groups(loader: ConfigLoader, parent: str = "") -> Iterator[str]:
+    """Every group: ours and Hydra's (`hydra/launcher`, `hydra/sweeper/sampler`, …)."""
+    for name in loader.list_groups(parent):
+        group = f"{parent}/{name}" if parent else name
+        yield group
+        yield from _groups(loader, group)
 
 
 def _problem(config: DictConfig, override: Override) -> str | None:
     """Set one value; what is wrong with it, if anything."""
     key = override.key_or_group
     if override.is_add() or override.is_delete():
+        if key.startswith("hydra."):
+            return None  # Hydra's own, and those of its plugins, are Hydra's to check
         return (
             f"{override.input_line}: keys are fixed by the schema; write {key}=value to change one"
         )
@@ -142,6 +173,8 @@ def _walk(node: Any, parts: list[str]) -> tuple:
 
 def _choices(override: Override) -> list:
     if override.is_sweep_override():
+        if not override.is_discrete_sweep():  # interval(a, b), for a sweeper that draws from it
+            return [override.value().start, override.value().end]
         values = list(override.sweep_iterator())
         return values or [None]
     return [override.value()]
@@ -158,6 +191,12 @@ def _hint(name: str, names: list[str], key: str = "") -> str:
         return f"; there is {', '.join(names)}" if key and names else ""
     whole = ".".join([*key.split(".")[: key.split(".").index(name)], near[0]]) if key else near[0]
     return f"; did you mean {whole}?"
+
+
+def _composing(error: Exception) -> str:
+    if "prereq_slurm" in str(error):
+        return "hydra/launcher: SLURM needs hydra-submitit-launcher; pip install 'prereq[slurm]'"
+    return _first_line(error)
 
 
 def _first_line(error: Exception) -> str:

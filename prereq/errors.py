@@ -21,7 +21,9 @@ class Preempted(SystemExit):
     A `SystemExit`, so that a sweep stops with it instead of going on to its next job.
     """
 
+    CODE = 75  # EX_TEMPFAIL of sysexits.h: try again
+
     def __init__(self, message: str):
         super().__init__(message)
         self.message = message
-        self.code = 75  # EX_TEMPFAIL of sysexits.h: try again
+        self.code = self.CODE

@@ -2,7 +2,8 @@
 
 An artifact is a folder `outputs/<dataset>/<model>/<kind>/<name>-<key>/` that holds a payload and,
 written last, `manifest.json`. The key is a hash of exactly those values, and keys of inputs, that
-determine the content; no manifest, no artifact. Two jobs that need the same one make it once.
+determine the content; no manifest, no artifact. Two jobs that need the same one make it once: a lease
+file beside it, refreshed by whoever makes it, holds the others off, on any node that sees the folder.
 """
 
 import hashlib
@@ -13,29 +14,38 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field, is_dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from filelock import SoftFileLock
+from filelock import SoftFileLease
 from omegaconf import OmegaConf
 
 from prereq import __version__, ranks
-from prereq.console import say
-from prereq.errors import PrereqError
+from prereq.console import console, say
+from prereq.errors import Preempted, PrereqError
 
+T = TypeVar("T")
 FORMAT = 1  # raised when old artifacts must not be taken for new ones
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "datasets", "hydra-core")
-
+# Seconds without a sign of life after which a maker on another node is taken for dead (one on the
+# same node is known to be). Longer than the minute that NFS may show an old time of change.
+LEASE = 120
+HEARTBEAT = 10
 
 _looking_only: ContextVar[bool] = ContextVar("looking_only", default=False)
+_not_waiting: ContextVar[bool] = ContextVar("not_waiting", default=False)
 
 
 class Missing(Exception):
     """Raised by `obtain` under `looking_only` where it would have to make something."""
+
+
+class _Busy(PrereqError):
+    """Raised by `obtain` under `_not_waiting` where it would have to wait for another process."""
 
 
 @contextmanager
@@ -71,6 +81,12 @@ class Spec:
     def path(self) -> Path:
         parent = self.root / self.dataset / self.model if self.model else self.root / self.dataset
         return parent / self.kind / f"{self.name}-{self.key}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Spec) and self.path == other.path
+
+    def __hash__(self) -> int:
+        return hash(self.path)
 
 
 @dataclass(frozen=True)
@@ -128,10 +144,14 @@ def obtain_all(
         if _looking_only.get():
             raise Missing(_describe(missing[0]))
         with ExitStack() as locks:
-            for (
-                spec
-            ) in missing:  # in the order given, the same everywhere: nobody waits in a circle
-                lock = SoftFileLock(spec.path.with_name(f".{spec.path.name}.lock"))
+            # In the order given, which is the same everywhere: nobody waits in a circle.
+            for spec in missing:
+                lock = SoftFileLease(
+                    spec.path.with_name(f".{spec.path.name}.lock"),
+                    lease_duration=LEASE,
+                    heartbeat_interval=HEARTBEAT,
+                    on_compromise=_leave,
+                )
                 ranks.by_first(lambda lock=lock, spec=spec: _acquire(lock, spec))
                 locks.callback(lock.release)
             missing = _missing(missing)  # another process may have made some meanwhile
@@ -154,13 +174,38 @@ def _missing(specs: Sequence[Spec]) -> list[Spec]:
     return ranks.by_first(lambda: [spec for spec in specs if find(spec) is None])
 
 
-def _acquire(lock: SoftFileLock, spec: Spec) -> None:
+def _acquire(lock: SoftFileLease, spec: Spec) -> None:
     spec.path.parent.mkdir(parents=True, exist_ok=True)
     try:
         lock.acquire(timeout=0)
     except TimeoutError:
+        if _not_waiting.get():
+            raise _Busy from None
         say("waiting", f"another process is making {_describe(spec)}")
-        lock.acquire()
+        lock.acquire(poll_interval=0.5)
+
+
+def in_any_order(jobs: Sequence[Callable[[], T]]) -> list[T]:
+    """What every job obtains, in their order; what another process is just making comes last."""
+    done: dict[int, T] = {}
+    token = _not_waiting.set(True)
+    try:
+        for number, job in enumerate(jobs):
+            with suppress(_Busy):
+                done[number] = job()
+    finally:
+        _not_waiting.reset(token)
+    return [done[number] if number in done else job() for number, job in enumerate(jobs)]
+
+
+def _leave(lost: Any) -> None:
+    """The end of a maker whose lease another process took: both would write the same scratch folder."""
+    console.print(
+        f"stopped: the lease {lost.lock_file} is lost ({lost.reason}), as happens to a process that "
+        "was halted for minutes; whoever has it goes on from the last checkpoint",
+        markup=False,
+    )
+    os._exit(Preempted.CODE)
 
 
 def _publish(spec: Spec, config: Any, scratch: Path, extra: dict | None, seconds: float) -> None:

@@ -14,6 +14,7 @@ from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from prereq import console, ranks, store
 from prereq.config import Config
 from prereq.errors import Preempted
+from prereq.stopping import handle, stop
 
 MEMORY = {"tiny": 1.0, "smollm2": 3.0}  # GiB a process takes, by the model's source
 
@@ -89,7 +90,7 @@ def _begin(events, threads: int) -> None:
     torch.set_num_threads(threads)
     console.send_to(events.put)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which tells us
-    signal.signal(signal.SIGTERM, stop)
+    handle(stop)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -111,9 +112,3 @@ def _work(job: Callable[[], object]) -> None:
 def _end_with_parent() -> None:
     multiprocessing.parent_process().join()
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-def stop(*_) -> None:
-    """SIGTERM outside of training, where the loop listens itself: unwind, releasing every lock."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise Preempted("stopped: the same command goes on from the last checkpoint")

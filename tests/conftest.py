@@ -1,8 +1,10 @@
 """Shared fixtures: the real command line, a world small enough for seconds, a random tiny Llama."""
 
 import os
+import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,30 @@ def run_cli():
 @pytest.fixture(scope="session")
 def small_world():
     return SMALL_WORLD
+
+
+@pytest.fixture(scope="session")
+def slurm():
+    """A SLURM to run on: the one that answers here, else a cluster of one node for these tests."""
+    if not find_spec("submitit"):
+        pytest.skip("needs hydra-submitit-launcher: pip install 'prereq[slurm]'")
+    answers = (
+        shutil.which("sinfo") and not subprocess.run(["sinfo"], capture_output=True).returncode
+    )
+    if answers:
+        yield
+        return
+    local = REPOSITORY / "launchers" / "slurm" / "local-cluster"
+    path = os.environ["PATH"] + ":/usr/sbin"
+    if not all(shutil.which(name, path=path) for name in ("slurmctld", "slurmd", "munged")):
+        pytest.skip(f"no SLURM answers, and none is installed: sudo {local} start --install")
+    if os.geteuid() != 0:
+        pytest.skip(f"no SLURM answers, and starting one needs root: sudo {local} start")
+    started = subprocess.run([local, "start"], capture_output=True, text=True)
+    if started.returncode:
+        pytest.skip(f"no SLURM answers, and none can be started: {started.stderr.strip()}")
+    yield
+    subprocess.run([local, "stop"], check=True, capture_output=True)
 
 
 def llama(attention: str = "sdpa", seed: int = 0):

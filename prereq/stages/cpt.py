@@ -6,6 +6,7 @@ set's recipe says what the text is (form, fictitious or real, version); its name
 
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from prereq import ranks, store, track
@@ -41,17 +42,14 @@ def knowledge_adapters(config: Config, sources: Sequence[KnowledgeSource]) -> li
             inputs.require_or_make(config, specs[source.name], command)
 
     groups = [sources] if config.stage.together else [[source] for source in sources]
-    return [
-        artifact
+    uses = [inputs.data_set(config), inputs.base_model(config)]
+    make = partial(_train, config)
+    jobs = [
+        partial(track.obtain_all, [specs[s.name] for s in group], config, make, uses, True)
         for group in groups
-        for artifact in track.obtain_all(
-            [specs[source.name] for source in group],
-            config,
-            lambda missing, tracker: _train(config, missing, tracker),
-            uses=[inputs.data_set(config), inputs.base_model(config)],
-            collective=True,
-        )
     ]
+    # Jobs side by side each begin with another one.
+    return [artifact for group in store.in_any_order(jobs) for artifact in group]
 
 
 def _spec(config: Config, source: KnowledgeSource) -> store.Spec:

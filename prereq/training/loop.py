@@ -6,7 +6,6 @@ on the number of processes. Accelerate gives devices and processes; nothing of t
 """
 
 import math
-import signal
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -25,6 +24,7 @@ from prereq.data.tokens import Example, TokenRow
 from prereq.errors import Preempted
 from prereq.model.adapters import whole
 from prereq.model.lora import Routing
+from prereq.stopping import Asked
 from prereq.track import Tracker
 from prereq.training import checkpoints
 from prereq.training.log import StepLog
@@ -91,8 +91,8 @@ def train(
     """Train every parameter of `model` that requires a gradient; resume from a checkpoint if any.
 
     `on_epoch(e)` is called after epoch e (from 1), in every process. With `parts` each of them has
-    its own schedule. Returns a summary for the manifest. Raises `Preempted` after SIGTERM, its
-    checkpoint saved.
+    its own schedule. Returns a summary for the manifest. Raises `Preempted` when told to stop
+    (`prereq.stopping`), its checkpoint saved.
     """
     parts = list(parts) or [Part(None, run.training, plan.steps)]
     idle = DistributedDataParallelKwargs(find_unused_parameters=len(parts) > 1)
@@ -116,7 +116,7 @@ def train(
     first = checkpoints.load(run.folder, everything, optimizer)
     blocks = max(run.tokens_per_forward, 1) if packed.pads(accelerator.device) else None
     log = StepLog(run.tracker, plan.terms, first, blocks)
-    stop = _StopSignal()
+    stop = Asked()
     saved = time.monotonic()
     with progress(run.label, plan.steps, first) as advance, stop:
         for step in range(first, plan.steps):
@@ -135,9 +135,10 @@ def train(
             done = step + 1
             if done % plan.steps_per_epoch == 0:
                 on_epoch(done // plan.steps_per_epoch)
-            if done == plan.steps or (accelerator.num_processes > 1 and done % AGREE_EVERY):
+            last = done == plan.steps
+            if accelerator.num_processes > 1 and done % AGREE_EVERY and not last:
                 continue
-            due = time.monotonic() - saved > run.checkpoint_seconds
+            due = not last and time.monotonic() - saved > run.checkpoint_seconds
             stopping, due = _agreed(accelerator, stop.asked, due)
             if stopping or due:
                 log.flush()
@@ -205,24 +206,3 @@ def _idle(examples: list[Example]) -> Example:
     return Example(
         TokenRow(shortest.row.ids, len(shortest.row.ids) - 1), shortest.route, shortest.term
     )
-
-
-class _StopSignal:
-    """SIGTERM as a flag that the loop looks at between steps. (submitit owns SIGUSR2 and SIGCONT.)"""
-
-    asked = False
-
-    def __enter__(self):
-        def ask(*_):
-            self.asked = True
-
-        try:
-            self.before = signal.signal(signal.SIGTERM, ask)
-        except ValueError:  # not in the main thread: nobody sends signals here
-            self.before = None
-        return self
-
-    def __exit__(self, *_):
-        if self.before is not None:
-            signal.signal(signal.SIGTERM, self.before)
-        return False

@@ -149,6 +149,24 @@ def test_a_sweep_over_questions_in_one_command(run_cli, small_world, tmp_path):
     assert list((tmp_path / "outputs").glob("**/.*.partial")) == []
 
 
+def test_a_sweep_ends_with_a_table_of_every_job_also_of_those_that_failed(
+    run_cli, small_world, tmp_path
+):
+    overrides = ["-m", *small_world, "stage=sft", "method=sft", "dataset.skill.splits=[train],[no]"]
+    result = run_cli(*overrides, cwd=tmp_path)
+    assert result.returncode == 1 and "Traceback" not in result.stderr
+    good, bad = (
+        json.loads(file.read_text())
+        for file in sorted(tmp_path.glob("outputs/sweeps/*/[01]/job.json"))
+    )
+    assert good["state"] == "done" and good["measure"] == "loss" and good["score"] > 0
+    assert Path(good["artifact"], "manifest.json").exists()
+    assert bad["state"] == "failed" and bad["error"].startswith("PrereqError: ")
+    table = result.stdout
+    assert Path(good["artifact"]).name in table and f"{good['score']:.4g} loss" in table
+    assert "job 1 failed: PrereqError: " in table and "job 1" in result.stderr
+
+
 def test_sigterm_asks_to_be_resumed_and_the_same_command_goes_on(small_world, tmp_path):
     command = [sys.executable, "-m", "prereq", "stage=pretrain", *small_world]
     command += ["dataset.world.often=80", "stage.checkpoint_seconds=0"]

@@ -93,6 +93,48 @@ def test_each_bad_value_has_its_message(override, said):
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["hydra/launcher=slurm"], "hydra/launcher=slurm: only a sweep has a launcher; add -m"),
+        (["-m", "hydra/launcher=slrum"], "did you mean slurm?"),
+        (
+            ["-m", "hydra/launcher=slurm", "hydra.launcher.partiton=x"],
+            "did you mean hydra.launcher.partition?",
+        ),
+        (
+            ["-m", "hydra/launcher=slurm", "hydra.launcher.timeout_min=1d"],
+            "hydra.launcher.timeout_min=1d: Value '1d' of type 'str' could not be converted",
+        ),
+        (["-m", "output_dir=a,b"], "output_dir=a,b: the jobs of a sweep share one output_dir"),
+        (["-m", "stage.epochs=interval(1,x)"], "not an override"),
+        (["-m", "stage.warmup=interval(0,x)"], "not an override"),
+        (["-m", "stage.epochs=interval(1,5)"], "to draw from an interval add hydra/sweeper=optuna"),
+        (["-m", "stage.epoch=interval(1,5)"], "did you mean stage.epochs?"),
+        (["-m", "hydra/sweeper=basi"], "hydra/sweeper=basi: there is basic; did you mean basic?"),
+    ],
+)
+def test_each_bad_word_of_a_sweep_has_its_message(overrides, said):
+    pytest.importorskip("submitit", reason="needs prereq[slurm]")
+    result = answer(*overrides)
+    assert result.returncode == 2
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_site_file_beside_the_project_adds_to_ours(tmp_path, run_cli):
+    pytest.importorskip("submitit", reason="needs prereq[slurm]")
+    (tmp_path / "hydra" / "launcher").mkdir(parents=True)
+    (tmp_path / "hydra" / "launcher" / "ours.yaml").write_text(
+        "defaults: [slurm, _self_]\npartition: gpu\nsetup: [module load cuda]\n"
+    )
+    asked = ["--config-dir", str(tmp_path), "hydra/launcher=ours", "hydra.launcher.qos=long"]
+    result = run_cli(*asked, "--cfg", "hydra", "-p", "hydra.launcher")
+    assert result.returncode == 0, result.stderr
+    for line in ("partition: gpu", "qos: long", "gpus_per_node: 1", "- module load cuda"):
+        assert line in result.stdout
+
+
 def test_it_works_from_any_folder(tmp_path, run_cli):
     result = run_cli("--cfg", "job", "--package", "dataset", cwd=tmp_path)
     assert result.returncode == 0 and "name: world" in result.stdout
