@@ -22,7 +22,7 @@ class Record:
     """What a contestant did: seconds for each thousand useful tokens, and memory above its start."""
 
     seconds: list[float] = field(default_factory=list)
-    megabytes: list[float] = field(default_factory=list)
+    megabytes: float = 0.0
 
     @property
     def median(self) -> float:
@@ -30,19 +30,20 @@ class Record:
 
 
 def race(contestants: dict[str, Callable[[], int]], repeats: int) -> dict[str, Record]:
-    """`repeats` turns each, after one that is not counted; a step returns its useful tokens."""
+    """`repeats` turns each, after one that measures memory only; a step returns its useful tokens."""
     records = {name: Record() for name in contestants}
-    for turn in range(repeats + 1):
+    for name, step in contestants.items():
+        with _Memory() as memory:
+            step()
+        records[name].megabytes = memory.peak
+    for _ in range(repeats):
         for name, step in contestants.items():
-            with _Memory() as memory:
-                started = time.perf_counter()
-                tokens = step()
-                if torch.cuda.is_available():
-                    torch.cuda.synchronize()
-                seconds = time.perf_counter() - started
-            if turn:
-                records[name].seconds.append(1000 * seconds / tokens)
-                records[name].megabytes.append(memory.peak)
+            started = time.perf_counter()
+            tokens = step()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            seconds = time.perf_counter() - started
+            records[name].seconds.append(1000 * seconds / tokens)
     return records
 
 
@@ -86,7 +87,7 @@ def show(title: str, results: dict[str, dict[str, Record]]) -> None:
         for name, record in records.items():
             slow, fast = (1000 / f(record.seconds) for f in (max, min))
             times = "" if name == "prereq" else f"{record.median / ours:.2f}×"
-            memory = f"{statistics.median(record.megabytes):,.0f}"
+            memory = f"{record.megabytes:,.0f}"
             speed = f"{1000 / record.median:,.0f}"
             table.add_row(contest, name, speed, f"{slow:,.0f}–{fast:,.0f}", memory, times)
     console.print(table)

@@ -149,7 +149,7 @@ def trl_step(
         output_dir=str(scratch),
         per_device_train_batch_size=1 if packing else len(rows),
         packing=packing,
-        max_length=1024,
+        max_length=min(1024, sum(len(row.ids) for row in rows)),
         gradient_checkpointing=False,
         bf16=False,
         use_cpu=DEVICE == "cpu",

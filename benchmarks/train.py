@@ -25,9 +25,9 @@ KNOWLEDGE = (
 NAMES = [k.name for k in KNOWLEDGE]
 
 
-def mix(base: Path, dtype: torch.dtype, rng: random.Random) -> dict:
-    """One draw group of 32 subjects, half of them fictitious, with the plain term (popqa's recipe)."""
-    fictitious, real = profiles.questions(rng, 16), profiles.questions(rng, 16)
+def mix(base: Path, dtype: torch.dtype, rng: random.Random, subjects: int) -> dict:
+    """One draw group of subjects, half of them fictitious, with the plain term (popqa's recipe)."""
+    fictitious, real = (profiles.questions(rng, subjects // 2) for _ in range(2))
     subjects = [Subject(True, {None: r}) for r in fictitious]
     subjects += [Subject(False, {None: r}) for r in real]
     terms = [
@@ -62,7 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="five turns, only what has a ratio")
+    parser.add_argument("--quick", action="store_true", help="five turns of smaller batches")
     parser.add_argument("--model", type=Path, help="folder of the base (default: SmolLM2-135M)")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -70,10 +70,11 @@ def main() -> None:
         if not arguments.model:
             convert_smollm2(base)
         rng, place = random.Random(0), Path(scratch)
-        statements, passages = profiles.statements(rng, 32), profiles.passages(rng, 8)
+        small, large, passages = (10, 24, 3) if arguments.quick else (32, 32, 8)
+        statements, passages = profiles.statements(rng, 32), profiles.passages(rng, passages)
         contests = {
-            "mix_fp32": lambda: mix(base, torch.float32, rng),
-            "mix_bf16": lambda: mix(base, torch.bfloat16, rng),
+            "mix_fp32": lambda: mix(base, torch.float32, rng, small),
+            "mix_bf16": lambda: mix(base, torch.bfloat16, rng, large),
             "cpt_statements": lambda: text(base, statements),
             "cpt_passages": lambda: text(base, passages),
             "cpt_trl_packing": lambda: with_trl(base, passages, place, ("packing",)),
