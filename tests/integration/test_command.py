@@ -233,3 +233,32 @@ def test_an_error_in_a_worker_is_told_like_any_other(run_cli, small_world, tmp_p
     result = run_cli(*overrides, "dataset.skill.splits=[nothing]", cwd=tmp_path)
     assert result.returncode == 2 and "Traceback" not in result.stderr
     assert "nothing" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["ddp", "fsdp", "zero2", "zero3"])
+def test_accelerate_reads_the_launch_configurations(name):
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    config = load_config_from_file(str(REPOSITORY / "launchers" / "accelerate" / f"{name}.yaml"))
+    kinds = {"ddp": "MULTI_GPU", "fsdp": "FSDP", "zero2": "DEEPSPEED", "zero3": "DEEPSPEED"}
+    assert config.distributed_type.name == kinds[name] and config.mixed_precision == "no"
+    if name.startswith("zero"):
+        assert config.deepspeed_config["zero_stage"] == int(name[-1])
+    if name == "fsdp":
+        assert config.fsdp_config["fsdp_version"] == 2
+
+
+def test_the_cost_of_an_experiment_is_told_before_it_runs(tmp_path):
+    script = REPOSITORY / "launchers" / "estimate.py"
+    told = subprocess.run(
+        [sys.executable, script, "--tflops", "100", "dataset=popqa"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+    )
+    assert told.returncode == 0, told.stderr
+    # 10,613 real passages of 140 tokens, 5 epochs, 4·6.98e9 FLOP a token, at 100 TFLOP/s.
+    hours = 10613 * 140 * 5 * 4 * 6.98e9 / 100e12 / 3600
+    line = next(line for line in told.stdout.splitlines() if "passage_real" in line)
+    assert f"{hours:.2f}" in line

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 
 from tests.conftest import REPOSITORY
 
@@ -177,3 +179,36 @@ def test_two_sweeps_at_once_make_what_they_share_once(sweep, tmp_path):
     assert made(tmp_path, "data").total() == made(tmp_path, "base").total() == 1
     assert sorted(made(tmp_path, "knowledge").values()) == [1, 1, 1]
     assert sorted(made(tmp_path, "skill").values()) == [1, 1]
+
+
+def test_two_tasks_of_a_job_train_one_adapter_as_one_process_does(
+    run_cli, slurm, small_world, tmp_path
+):
+    # A small learning rate: the sums of two processes differ in the last bit, and Adam's first steps
+    # have the size of the learning rate, however small a gradient is.
+    overrides = [*small_world, "stage=sft", "method=prereq_tune", "stage.learning_rate=1e-4"]
+    alone = run_cli(
+        "stage=pretrain", *small_world, f"output_dir={tmp_path / 'alone'}", cwd=tmp_path
+    )
+    assert alone.returncode == 0, alone.stderr
+    alone = run_cli(*overrides, f"output_dir={tmp_path / 'alone'}", cwd=tmp_path)
+    assert alone.returncode == 0, alone.stderr
+    # The same base model and knowledge, so that only the skill's training is compared.
+    shutil.copytree(tmp_path / "alone", tmp_path / "two")
+    for skill in (tmp_path / "two").glob("world/tiny/skill/*"):
+        shutil.rmtree(skill)
+    command = ["srun", "--ntasks=2", "--overlap", "--mem=4G", sys.executable, "-m", "prereq"]
+    result = subprocess.run(
+        [*command, *overrides, f"output_dir={tmp_path / 'two'}"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count(" made  skill") == 1
+    place = "world/tiny/skill/*/adapter_model.safetensors"
+    (expected,), (found,) = (list((tmp_path / n).glob(place)) for n in ("alone", "two"))
+    one, two = load_file(expected), load_file(found)
+    assert max((one[key] - two[key]).abs().max() for key in one) < 1e-5

@@ -1,0 +1,70 @@
+"""Knowledge LoRAs trained in one pass over the base are those trained one by one; dropout masks."""
+
+import random
+
+import torch
+
+from prereq.config import Config, LoraSettings, Training
+from prereq.data.tokens import TokenRow
+from prereq.model import adapters
+from prereq.model.attention import NAME as ROWS
+from prereq.model.lora import _keep, route
+from prereq.track import Tracker
+from prereq.training.loop import Part, Run, train
+from prereq.training.plan import text_plan, together
+from tests.conftest import llama
+from tests.invariant import oracle
+
+# Sources of unlike sizes and schedules; a small learning rate, as Adam's first steps magnify rounding.
+TRAININGS = {
+    "long": Training(3, 8, 1e-3, 0.1, 0.95, 0.1, 64),
+    "short": Training(1, 4, 2e-3, 0.0, 0.999, 0.3, 64),
+}
+ROWS_OF = {"long": 30, "short": 9}
+
+
+def trained(folder, names: list[str]) -> dict[str, torch.Tensor]:
+    rng = {name: random.Random(name) for name in TRAININGS}
+    plans = {}
+    for name in names:
+        rows = [
+            TokenRow([1] + [rng[name].randint(4, 255) for _ in range(rng[name].randint(3, 11))], 1)
+            for _ in range(ROWS_OF[name])
+        ]
+        training = TRAININGS[name]
+        plans[name] = text_plan(rows, training.batch_size, training.epochs, 1, (name,))
+    lora = LoraSettings(r=4, dropout=0.0, target_modules=oracle.MODULES)
+    model = adapters.attach(llama(ROWS), names, lora, "base", {}, seed=3)
+    parts = [Part(name, TRAININGS[name], plans[name].steps) for name in names]
+    plan = together(plans) if len(plans) > 1 else plans[names[0]]
+    folder.mkdir()
+    run = Run("test", TRAININGS[names[0]], 60, 600, 1, folder, Tracker(Config(), None, folder))
+    train(model, plan, run, route(model), parts=parts)
+    return {k: p.detach() for k, p in model.named_parameters() if p.requires_grad}
+
+
+def test_adapters_trained_together_are_those_trained_one_by_one(tmp_path):
+    joint = trained(tmp_path / "joint", ["long", "short"])
+    single = {
+        key: value for name in TRAININGS for key, value in trained(tmp_path / name, [name]).items()
+    }
+    assert joint.keys() == single.keys()
+    for key, value in single.items():
+        assert (value - joint[key]).abs().max() < 1e-5, key
+    # The log tells the sources apart.
+    line = (tmp_path / "joint" / "metrics.jsonl").read_text().splitlines()[0]
+    assert "loss/long" in line and "loss/short" in line
+
+
+def test_dropout_keeps_the_share_it_should_and_follows_the_seed():
+    torch.manual_seed(0)
+    like = torch.empty(1001, 331)
+    keep = _keep(like, 0.05)
+    assert keep.shape == like.shape and set(keep.unique().tolist()) == {0.0, 1.0}
+    assert abs(keep.mean() - 0.95) < 0.002  # five standard deviations
+    for quarter in range(4):  # one draw serves four elements: none is treated unlike the others
+        assert abs(keep.flatten()[quarter::4].mean() - 0.95) < 0.004
+    neighbours = keep.flatten()[:-1] * keep.flatten()[1:]
+    assert abs(neighbours.mean() - 0.95**2) < 0.004  # independent
+    torch.manual_seed(0)
+    assert torch.equal(keep, _keep(like, 0.05))
