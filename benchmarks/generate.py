@@ -33,7 +33,7 @@ QUESTIONS = [
     "Who wrote the history of {}, and in which language was it first printed?",
     "Name the river that flows through the old town of {}.",
 ]
-STEPS, BATCH, NEW_TOKENS = 40, 32, 32
+STEPS, BATCH, NEW_TOKENS = 16, 32, 32
 
 
 def questions(tokenizer, count: int, seed: int) -> tuple[list[list[int]], list[TokenRow]]:

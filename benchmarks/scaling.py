@@ -33,7 +33,7 @@ from prereq.training.objectives import SKILL, Draw, Knowledge, Subject, skill_st
 from prereq.training.packed import PackedLM
 from prereq.training.plan import text_plan
 
-REPEATS = 7
+REPEATS = 5
 
 
 def mix_examples(rng: random.Random, subjects: int) -> list:

@@ -1,7 +1,11 @@
 """The LM head, applied where logits are wanted and nowhere else."""
 
 import torch
+import torch.nn.functional as F
+from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
+
+CHUNK = 2048  # labels whose logits stand in memory at once
 
 
 def head_logits(model: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
@@ -13,3 +17,56 @@ def head_logits(model: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
     logits = model.get_output_embeddings()(hidden.contiguous()).float()
     cap = getattr(model.config, "final_logit_softcapping", None)
     return cap * torch.tanh(logits / cap) if cap else logits
+
+
+def label_losses(
+    model: PreTrainedModel, hidden: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Σ weight · cross-entropy, and the cross-entropy of each label, [M], in float32.
+
+    hidden [M, width], targets and weights [M]. Logits of one chunk at a time.
+    """
+    head = model.get_output_embeddings()
+    capped = getattr(model.config, "final_logit_softcapping", None)
+    if not head.weight.requires_grad and not capped and type(head) is torch.nn.Linear:
+        return _FrozenHeadLoss.apply(hidden.contiguous(), head.weight, head.bias, targets, weights)
+
+    def chunk(states, wanted):
+        return F.cross_entropy(head_logits(model, states), wanted, reduction="none")
+
+    parts = zip(hidden.split(CHUNK), targets.split(CHUNK), strict=True)
+    if len(hidden) > CHUNK:
+        losses = torch.cat([checkpoint(chunk, h, t, use_reentrant=False) for h, t in parts])
+    else:
+        losses = chunk(hidden, targets)
+    return (losses * weights).sum(), losses.detach()
+
+
+class _FrozenHeadLoss(torch.autograd.Function):
+    """The loss on a head that does not train: its only gradient, of the states, is taken at once.
+
+    So no logits wait for the backward, and the probabilities are computed in their place.
+    """
+
+    @staticmethod
+    def forward(ctx, hidden, weight, bias, targets, weights):
+        losses, grads = [], []
+        for h, t, w in zip(*(x.split(CHUNK) for x in (hidden, targets, weights)), strict=True):
+            logits = F.linear(h, weight, bias).float()
+            top = logits.amax(-1, keepdim=True)
+            right = logits.gather(1, t[:, None])
+            total = logits.sub_(top).exp_().sum(-1, keepdim=True)
+            losses.append((total.log() + top - right)[:, 0])
+            if ctx.needs_input_grad[0]:
+                grad = logits.mul_(w[:, None] / total)
+                grad.scatter_add_(1, t[:, None], -w[:, None])
+                grads.append(grad.to(weight.dtype) @ weight)
+        losses = torch.cat(losses)
+        ctx.save_for_backward(torch.cat(grads) if grads else None)
+        ctx.mark_non_differentiable(losses)
+        return (losses * weights).sum(), losses
+
+    @staticmethod
+    def backward(ctx, grad, _):
+        (grad_hidden,) = ctx.saved_tensors
+        return grad_hidden * grad.to(grad_hidden.dtype), None, None, None, None

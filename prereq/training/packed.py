@@ -1,17 +1,13 @@
 """The packed forward: flat tokens through the model, the head at labels only, a weighted loss."""
 
 import torch
-import torch.nn.functional as F
 from torch import nn
-from torch.utils.checkpoint import checkpoint
 
 from prereq.data.batches import Pack
 from prereq.model.attention import NAME as ROWS
 from prereq.model.attention import RowLayout, in_place
-from prereq.model.head import head_logits
+from prereq.model.head import label_losses
 from prereq.model.lora import Routing
-
-HEAD_CHUNK = 2048  # labels whose logits stand in memory at once
 
 
 class PackedLM(nn.Module):
@@ -41,19 +37,8 @@ class PackedLM(nn.Module):
             input_ids=pack.input_ids, position_ids=pack.position_ids, use_cache=False, **layout
         )
         hidden = out.last_hidden_state[0].index_select(0, pack.predict)  # [M, width]
-        losses = self._losses(hidden, pack.targets)
+        loss, losses = label_losses(self.inner, hidden, pack.targets, pack.weights)
         parts = torch.zeros(2, len(pack.names), device=losses.device)
-        parts[0].index_add_(0, pack.terms, losses.detach())
+        parts[0].index_add_(0, pack.terms, losses)
         parts[1].index_add_(0, pack.terms, torch.ones_like(losses))  # bincount waits for the host
-        return (losses * pack.weights).sum(), parts
-
-    def _losses(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Cross-entropy of each label, [M], in float32; logits of one chunk at a time."""
-        if len(hidden) <= HEAD_CHUNK:
-            return self._chunk(hidden, targets)
-        chunks = zip(hidden.split(HEAD_CHUNK), targets.split(HEAD_CHUNK), strict=True)
-        return torch.cat([checkpoint(self._chunk, h, t, use_reentrant=False) for h, t in chunks])
-
-    def _chunk(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        logits = head_logits(self.inner, hidden)
-        return F.cross_entropy(logits, targets, reduction="none")
+        return loss, parts

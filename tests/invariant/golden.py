@@ -47,7 +47,7 @@ def build(folder: Path, budget_attention: str = ROWS):
     lora.target_modules = sorted(config["target_modules"])
     model = adapters.attach(model, SKILL, lora, folder / "base", frozen, seed=0)
     set_peft_model_state_dict(model, load_file(start / adapters.WEIGHTS), adapter_name=SKILL)
-    adapters.train_only(model, SKILL)
+    adapters.train_only(model, [SKILL])
     return model
 
 
