@@ -106,10 +106,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="192 questions, float32 only")
+    parser.add_argument("--quick", action="store_true", help="96 questions, float32 only")
     parser.add_argument("--model", type=Path, help="folder of the base (default: SmolLM2-135M)")
     arguments = parser.parse_args()
-    count = 192 if arguments.quick else 512
+    count = 96 if arguments.quick else 512
     with tempfile.TemporaryDirectory() as scratch:
         base = arguments.model or Path(scratch) / "smollm2"
         if not arguments.model:

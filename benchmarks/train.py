@@ -70,7 +70,7 @@ def main() -> None:
         if not arguments.model:
             convert_smollm2(base)
         rng, place = random.Random(0), Path(scratch)
-        small, large, passages = (10, 24, 3) if arguments.quick else (32, 32, 8)
+        small, large, passages = (20, 24, 3) if arguments.quick else (32, 32, 8)
         statements, passages = profiles.statements(rng, 32), profiles.passages(rng, passages)
         contests = {
             "mix_fp32": lambda: mix(base, torch.float32, rng, small),
