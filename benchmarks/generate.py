@@ -7,22 +7,19 @@ loads it, padded batches of 64 in the order given. The line `ratio generate VALU
 all answers; both must say the same.
 """
 
-import argparse
 import random
-import tempfile
 from pathlib import Path
 
 import torch
 from transformers import AutoTokenizer
 
 from benchmarks.race import console, race, ratio, show
-from benchmarks.steps import DEVICE, adapted, load, optimizer_of
+from benchmarks.steps import DEVICE, adapted, command_line, load, optimizer_of, update
 from prereq.data.batches import pack, split
 from prereq.data.tokens import TokenRow
 from prereq.evaluation.generate import generate
 from prereq.model import adapters
 from prereq.model.attention import NAME as ROWS
-from prereq.model.gguf import convert_smollm2
 from prereq.model.lora import route
 from prereq.training.objectives import SKILL, text_step
 from prereq.training.packed import PackedLM
@@ -65,9 +62,7 @@ def train_skill(base: Path, rows: list[TokenRow], folder: Path) -> None:
         chosen = rows[step * BATCH : (step + 1) * BATCH]
         for part in split(text_step(chosen, (SKILL,)), 4096):
             packed(pack(part, DEVICE))[0].backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        update(parameters, optimizer)
     adapters.save(model, SKILL, folder, 0.0)
 
 
@@ -103,27 +98,18 @@ def contestants(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="96 questions, float32 only")
-    parser.add_argument("--model", type=Path, help="folder of the base (default: SmolLM2-135M)")
-    arguments = parser.parse_args()
-    count = 96 if arguments.quick else 512
-    with tempfile.TemporaryDirectory() as scratch:
-        base = arguments.model or Path(scratch) / "smollm2"
-        if not arguments.model:
-            convert_smollm2(base)
+    with command_line(__doc__, "96 questions, float32 only") as (arguments, base, scratch):
+        count = 96 if arguments.quick else 512
         tokenizer = AutoTokenizer.from_pretrained(base)
         with console.status("training a skill that answers shortly"):
-            train_skill(base, questions(tokenizer, STEPS * BATCH, 0)[1], Path(scratch) / "skill")
+            train_skill(base, questions(tokenizer, STEPS * BATCH, 0)[1], scratch / "skill")
         prompts = questions(tokenizer, count, 1)[0]
         results = {}
         for name, dtype in {"generate": torch.float32, "generate, bf16": torch.bfloat16}.items():
             if arguments.quick and dtype == torch.bfloat16:
                 continue
             said: dict[str, list[str]] = {}
-            entrants = contestants(base, Path(scratch) / "skill", tokenizer, prompts, dtype, said)
+            entrants = contestants(base, scratch / "skill", tokenizer, prompts, dtype, said)
             with console.status(name):
                 results[name] = race(entrants, 5)
             same = sum(a == b for a, b in zip(*said.values(), strict=True))

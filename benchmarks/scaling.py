@@ -6,7 +6,6 @@ a step reaches, counting 4·N FLOP a token for a frozen base of N parameters in 
 forward, 2·N for the gradient of the input); and what the loop itself costs on the tiny model.
 """
 
-import argparse
 import itertools
 import random
 import statistics
@@ -22,10 +21,9 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from benchmarks import rows as profiles
 from benchmarks.race import console, race
-from benchmarks.steps import DEVICE, adapted, load, prereq_step
+from benchmarks.steps import DEVICE, adapted, command_line, load, prereq_step
 from prereq.config import Architecture, Config, Training
 from prereq.model.attention import NAME as ROWS
-from prereq.model.gguf import convert_smollm2
 from prereq.model.lora import route
 from prereq.track import Tracker
 from prereq.training import loop
@@ -198,19 +196,12 @@ def tiny_model(folder: Path) -> Path:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument(
-        "--quick", action="store_true", help="only LoRAs loaded and the loop's time"
-    )
-    parser.add_argument("--model", type=Path, help="folder of the base (default: SmolLM2-135M)")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        base = arguments.model or Path(scratch) / "smollm2"
-        if not arguments.model:
-            convert_smollm2(base)
-        tiny, rng = tiny_model(Path(scratch) / "tiny"), random.Random(0)
+    with command_line(__doc__, "only LoRAs loaded and the loop's time") as (
+        arguments,
+        base,
+        scratch,
+    ):
+        tiny, rng = tiny_model(scratch / "tiny"), random.Random(0)
         tables = [lambda: overhead(tiny, rng), lambda: loras(base, rng)]
         if not arguments.quick:
             tables += [lambda: tokens(base, rng), lambda: together(base, tiny, rng)]

@@ -6,8 +6,11 @@ of the objective, the whole batch through the LM head, dropout in every active a
 in `dtype` with adapters in float32.
 """
 
+import argparse
 import random
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import cycle
 from pathlib import Path
 
@@ -19,6 +22,7 @@ from transformers import AutoModelForCausalLM
 from prereq.data.batches import pack, split
 from prereq.data.tokens import Example, TokenRow
 from prereq.model.attention import NAME as ROWS
+from prereq.model.gguf import convert_smollm2
 from prereq.model.lora import route
 from prereq.training.objectives import SKILL
 from prereq.training.packed import PackedLM
@@ -69,6 +73,29 @@ def train_only(model, trained: Sequence[str]) -> list[torch.nn.Parameter]:
     return [p for p in model.parameters() if p.requires_grad]
 
 
+@contextmanager
+def command_line(about: str, quick: str) -> Iterator[tuple[argparse.Namespace, Path, Path]]:
+    """Arguments of a benchmark (`about` is its help, `quick` that of --quick), base, scratch folder."""
+    parser = argparse.ArgumentParser(
+        description=about, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help=quick)
+    parser.add_argument("--model", type=Path, help="folder of the base (default: SmolLM2-135M)")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        base = arguments.model or Path(scratch) / "smollm2"
+        if not arguments.model:
+            convert_smollm2(base)
+        yield arguments, base, Path(scratch)
+
+
+def update(parameters, optimizer: torch.optim.Optimizer) -> None:
+    """The end of every step: clip, update, forget the gradients."""
+    torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
 def optimizer_of(parameters) -> torch.optim.Optimizer:
     return torch.optim.AdamW(parameters, lr=1e-4, fused=True)
 
@@ -92,9 +119,7 @@ def prereq_step(
         for part in split(examples, budget):
             loss, _ = packed(pack(part, DEVICE))
             loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        update(parameters, optimizer)
         return tokens
 
     return step
@@ -129,9 +154,7 @@ def plain_step(
             so_far = means.setdefault(mean, [0.0, 0, weight])
             so_far[0], so_far[1] = so_far[0] + value, so_far[1] + count
         sum(weight * value / count for value, count, weight in means.values()).backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        update(parameters, optimizer)
         return tokens
 
     return step
@@ -176,9 +199,7 @@ def trl_step(
         mask = inputs.get("attention_mask")
         tokens = int(mask.sum()) if mask is not None else inputs["input_ids"].numel()
         trainer.training_step(trainer.model, inputs)
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        update(parameters, optimizer)
         return tokens
 
     return step

@@ -4,9 +4,7 @@ Each line `ratio NAME VALUE` is the other's median time a useful token over this
 turns in one process: above 1, this project is faster. See `benchmarks/steps.py` for the steps.
 """
 
-import argparse
 import random
-import tempfile
 from pathlib import Path
 
 import torch
@@ -14,8 +12,7 @@ from rich.progress import track
 
 from benchmarks import rows as profiles
 from benchmarks.race import console, race, ratio, show
-from benchmarks.steps import DEVICE, plain_step, prereq_step, trl_step
-from prereq.model.gguf import convert_smollm2
+from benchmarks.steps import DEVICE, command_line, plain_step, prereq_step, trl_step
 from prereq.training.objectives import SKILL, Draw, Knowledge, Subject, skill_step, text_step
 
 KNOWLEDGE = (
@@ -59,17 +56,8 @@ def with_trl(base: Path, rows: list, scratch: Path, kinds=("packing", "padding")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="five turns of smaller batches")
-    parser.add_argument("--model", type=Path, help="folder of the base (default: SmolLM2-135M)")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        base = arguments.model or Path(scratch) / "smollm2"
-        if not arguments.model:
-            convert_smollm2(base)
-        rng, place = random.Random(0), Path(scratch)
+    with command_line(__doc__, "five turns of smaller batches") as (arguments, base, scratch):
+        rng = random.Random(0)
         small, large, passages = (20, 24, 3) if arguments.quick else (32, 32, 8)
         statements, passages = profiles.statements(rng, 32), profiles.passages(rng, passages)
         contests = {
@@ -77,11 +65,11 @@ def main() -> None:
             "mix_bf16": lambda: mix(base, torch.bfloat16, rng, large),
             "cpt_statements": lambda: text(base, statements),
             "cpt_passages": lambda: text(base, passages),
-            "cpt_trl_packing": lambda: with_trl(base, passages, place, ("packing",)),
+            "cpt_trl_packing": lambda: with_trl(base, passages, scratch, ("packing",)),
         }
         if not arguments.quick:
-            contests["cpt_passages, TRL"] = lambda: with_trl(base, passages, place)
-            contests["cpt_statements, TRL"] = lambda: with_trl(base, statements, place)
+            contests["cpt_passages, TRL"] = lambda: with_trl(base, passages, scratch)
+            contests["cpt_statements, TRL"] = lambda: with_trl(base, statements, scratch)
             contests["cpt_passages, bf16"] = lambda: text(base, passages, torch.bfloat16)
             contests["cpt_statements, bf16"] = lambda: text(base, statements, torch.bfloat16)
         repeats = 5 if arguments.quick else 9
