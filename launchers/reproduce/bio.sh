@@ -4,12 +4,5 @@
 #   LAUNCHER=slurm bash launchers/reproduce/bio.sh [OVERRIDE…]  as two arrays of SLURM jobs
 # Needs the list of topics: dataset.topics=FILE (a JSON list of names).
 set -euo pipefail
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-methods=sft_fictitious,prereq_fictitious
-sources='[passage_v0],[passage_v1],[passage_v2],[passage_v3],[passage_v4],[statement_v0],[statement_v1],[statement_v2],[statement_v3],[statement_v4]'
-launch=(${LAUNCHER:+"hydra/launcher=$LAUNCHER"})
-
-python "$here/../estimate.py" dataset=bio "$@"
-python -m prereq -m "${launch[@]}" stage=cpt dataset=bio "knowledge=$sources" "$@"
-python -m prereq -m "${launch[@]}" stage=eval dataset=bio "method=$methods" "$@"
-python -m prereq stage=report dataset=bio "$@"
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+reproduce bio sft_fictitious,prereq_fictitious '[passage_v0],[passage_v1],[passage_v2],[passage_v3],[passage_v4],[statement_v0],[statement_v1],[statement_v2],[statement_v3],[statement_v4]' "$@"
