@@ -8,13 +8,14 @@ of an objective become one, and switching adapters costs nothing.
 import types
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from peft.tuners.lora import LoraLayer
 from torch import nn
 
 from prereq.errors import PrereqError
+from prereq.model.dropout import add_kept, draw, drop
+from prereq.model.precision import product_dtype
 
 
 @dataclass
@@ -22,7 +23,48 @@ class Routing:
     """The spans of the pack at hand, shared by all routed layers of a model."""
 
     spans: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
-    dropout: dict[str, float] = field(default_factory=dict)  # of adapters that train
+    dropout: dict[str, float] = field(
+        default_factory=dict
+    )  # adapter → rate, of those that drop out
+    input: "Input | None" = None  # of the layer that was called last
+
+    def input_of(self, x: torch.Tensor, kind: torch.dtype) -> "Input":
+        """Layers that read the same tensor (queries, keys and values) share what is made of it."""
+        if self.input is None or self.input.x is not x:
+            self.input = Input(x, x.detach().reshape(-1, x.shape[-1]).to(kind))
+        return self.input
+
+
+@dataclass
+class Input:
+    """What layers make of their input: its tokens [T, in], and for each adapter what it sees of them."""
+
+    x: torch.Tensor
+    flat: torch.Tensor
+    seen: dict[tuple[str, int], tuple] = field(default_factory=dict)
+
+    def part(self, name: str, start: int, stop: int, rate: float) -> tuple:
+        """A span with its dropped elements zero, [span, in], and which these are (None: none)."""
+        if not rate:
+            return self.flat[start:stop], None
+        if (name, start) not in self.seen:
+            part = self.flat[start:stop]
+            dropped = draw(part, rate)
+            self.seen[name, start] = drop(part, dropped), dropped
+        return self.seen[name, start]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """An adapter on one span of tokens."""
+
+    adapter: int  # its place among the adapters of the call
+    start: int
+    stop: int
+    scale: float
+    trains: bool
+    seen: torch.Tensor  # [span, in]
+    dropped: torch.Tensor | None
 
 
 class _RoutedLinear(torch.autograd.Function):
@@ -30,85 +72,68 @@ class _RoutedLinear(torch.autograd.Function):
 
     One function for the whole layer, so that the gradient of the input is gathered in one buffer. A
     frozen adapter stores no activation and computes no weight gradient; its only work in the backward
-    is the gradient of its input. Products are taken in the base's dtype; the weights of an adapter,
-    and so its updates, stay float32.
+    is the gradient of its input. Products are taken in the dtype of `flat`, which holds the values of
+    x; the weights of an adapter, and so its updates, stay float32.
     """
 
     @staticmethod
-    def forward(ctx, x, weight, bias, pieces, *matrices):
-        flat = x.view(-1, x.shape[-1])
-        y = F.linear(flat, weight, bias)
-        low = [matrix.to(x.dtype) for matrix in matrices]  # A, B of each adapter in turn
-        trains = [matrix.requires_grad for matrix in matrices[::2]]
+    def forward(ctx, x, flat, weight, bias, pieces, *matrices):
+        kind = flat.dtype
+        y = F.linear(flat, weight.to(kind), None if bias is None else bias.to(kind))
+        low = [matrix.to(kind) for matrix in matrices]  # A, B of each adapter in turn
         kept = []
-        for adapter, start, stop, scale, dropout in pieces:
-            part, keep = flat[start:stop], None
-            if dropout:
-                keep = _keep(part, dropout)
-                part = part * keep
-            inner = part @ low[2 * adapter].t()  # [span, r]
-            y[start:stop].addmm_(inner, low[2 * adapter + 1].t(), alpha=scale)
-            # On a CPU memory costs less than another pass over it: the dropped input is kept.
-            again = part if trains[adapter] and dropout and x.device.type == "cpu" else None
-            kept += [inner if trains[adapter] else None, keep, again]
-        ctx.save_for_backward(flat if any(trains) else None, weight, *low, *kept)
-        ctx.pieces, ctx.trains = pieces, trains
-        return y.view(*x.shape[:-1], -1)
+        for piece in pieces:
+            a, b = low[2 * piece.adapter :][:2]
+            inner = (piece.seen @ a.t()).mul_(piece.scale)  # [span, r]
+            y[piece.start : piece.stop].addmm_(inner, b.t())
+            kept += [piece.seen, inner] if piece.trains else [None, None]
+            kept += [piece.dropped]
+        ctx.save_for_backward(weight, *low, *kept)
+        ctx.spans = [(p.adapter, p.start, p.stop, p.scale) for p in pieces]
+        ctx.shape = x.shape
+        return y.to(x.dtype).view(*x.shape[:-1], -1)
 
     @staticmethod
     def backward(ctx, grad):
-        flat, weight, *rest = ctx.saved_tensors
-        low, kept = rest[: 2 * len(ctx.trains)], rest[2 * len(ctx.trains) :]
-        grad = grad.reshape(-1, grad.shape[-1])
-        grad_x = grad @ weight if ctx.needs_input_grad[0] else None
+        weight, *rest = ctx.saved_tensors
+        low, kept = rest[: len(rest) - 3 * len(ctx.spans)], rest[len(rest) - 3 * len(ctx.spans) :]
+        kind = low[0].dtype if low else weight.dtype
+        wanted, stored = ctx.needs_input_grad[0], grad.dtype
+        grad = grad.reshape(-1, grad.shape[-1]).to(kind)
+        grad_x = grad @ weight.to(kind) if wanted else None
         grads = [None] * len(low)
-        for number, (adapter, start, stop, scale, _) in enumerate(ctx.pieces):
-            (a, b), (inner, keep, seen) = low[2 * adapter :][:2], kept[3 * number :][:3]
+        for number, (adapter, start, stop, scale) in enumerate(ctx.spans):
+            (a, b), (seen, inner, dropped) = low[2 * adapter :][:2], kept[3 * number :][:3]
             part = grad[start:stop]
             grad_inner = (part @ b).mul_(scale)  # [span, r]
-            if grad_x is not None and keep is None:
-                grad_x[start:stop].addmm_(grad_inner, a)
-            elif grad_x is not None:
-                grad_x[start:stop].addcmul_(grad_inner @ a, keep)
-            if ctx.trains[adapter]:
-                if seen is None:
-                    seen = flat[start:stop] if keep is None else flat[start:stop] * keep
+            if wanted:
+                add_kept(grad_x[start:stop], grad_inner, a, dropped)
+            if seen is not None:
                 grad_a = (grad_inner.t() @ seen).float()
-                grad_b = (part.t() @ inner).float().mul_(scale)
+                # Transposed: a product whose last dimension is short takes twice as long.
+                grad_b = (inner.t() @ part).t().float()
                 for place, value in ((2 * adapter, grad_a), (2 * adapter + 1, grad_b)):
                     grads[place] = value if grads[place] is None else grads[place].add_(value)
-        grad_x = None if grad_x is None else grad_x.view(1, *grad_x.shape)
-        return grad_x, None, None, None, *grads
-
-
-def _keep(like: torch.Tensor, dropout: float) -> torch.Tensor:
-    """1 where an element is kept, 0 with probability `dropout`; in the dtype of `like`.
-
-    `bernoulli_` on a CPU takes a third of a training step: it draws one element at a time. Here one
-    draw of 64 bits, by a faster generator with a seed from torch's, serves four elements, and a
-    probability is met to 1/65,536.
-    """
-    if like.device.type != "cpu":
-        return torch.empty_like(like).bernoulli_(1 - dropout)
-    count = like.numel()
-    draw = np.random.Generator(np.random.SFC64(int(torch.randint(2**62, ()))))
-    bits = draw.integers(0, 2**64, (count + 3) // 4, dtype=np.uint64).view(np.int16)
-    low = -(2**15) + round(dropout * 2**16)
-    return (torch.from_numpy(bits)[:count] >= low).view(like.shape).to(like.dtype)
+        grad_x = grad_x.to(stored).view(ctx.shape) if wanted else None
+        return grad_x, None, None, None, None, *grads
 
 
 def _routed_forward(self: LoraLayer, x: torch.Tensor, *args, **kwargs) -> torch.Tensor:
     routing: Routing = self.routing
+    base = self.get_base_layer()
+    shared = routing.input_of(x, product_dtype(x.device.type, base.weight.dtype))
     pieces, matrices = [], []
     for name, spans in routing.spans.items():
         if name not in self.lora_A:
             continue
-        dropout = routing.dropout.get(name, 0.0) if self.training else 0.0
-        scale = self.scaling[name] / (1 - dropout)
-        pieces += [(len(matrices) // 2, start, stop, scale, dropout) for start, stop in spans]
-        matrices += [self.lora_A[name].weight, self.lora_B[name].weight]
-    base = self.get_base_layer()
-    return _RoutedLinear.apply(x, base.weight, base.bias, pieces, *matrices)
+        a, b = self.lora_A[name].weight, self.lora_B[name].weight
+        rate = routing.dropout.get(name, 0.0) if self.training else 0.0
+        scale = self.scaling[name] / (1 - rate)
+        for start, stop in spans:
+            seen = shared.part(name, start, stop, rate)
+            pieces.append(Piece(len(matrices) // 2, start, stop, scale, a.requires_grad, *seen))
+        matrices += [a, b]
+    return _RoutedLinear.apply(x, shared.flat, base.weight, base.bias, pieces, *matrices)
 
 
 def route(model: nn.Module) -> Routing:

@@ -30,7 +30,7 @@ class PackedLM(nn.Module):
         return self.rows and not in_place(device, self.inner.dtype)
 
     def forward(self, pack: Pack) -> tuple[torch.Tensor, torch.Tensor]:
-        self.routing.spans = pack.spans
+        self.routing.spans, self.routing.input = pack.spans, None
         layout = {"row_layout": RowLayout(pack.lengths, pack.input_ids.device)} if self.rows else {}
         # With a cache transformers would drop its packed mask and attend across rows.
         out = self.inner.base_model(

@@ -2,13 +2,15 @@
 
 import random
 
+import pytest
 import torch
 
 from prereq.config import Config, LoraSettings, Training
 from prereq.data.tokens import TokenRow
 from prereq.model import adapters
 from prereq.model.attention import NAME as ROWS
-from prereq.model.lora import _keep, route
+from prereq.model.dropout import add_kept, draw, drop
+from prereq.model.lora import route
 from prereq.track import Tracker
 from prereq.training.loop import Part, Run, train
 from prereq.training.plan import text_plan, together
@@ -56,15 +58,35 @@ def test_adapters_trained_together_are_those_trained_one_by_one(tmp_path):
     assert "loss/long" in line and "loss/short" in line
 
 
-def test_dropout_keeps_the_share_it_should_and_follows_the_seed():
+def test_dropout_drops_the_share_it_should_and_follows_the_seed():
     torch.manual_seed(0)
-    like = torch.empty(1001, 331)
-    keep = _keep(like, 0.05)
-    assert keep.shape == like.shape and set(keep.unique().tolist()) == {0.0, 1.0}
-    assert abs(keep.mean() - 0.95) < 0.002  # five standard deviations
-    for quarter in range(4):  # one draw serves four elements: none is treated unlike the others
-        assert abs(keep.flatten()[quarter::4].mean() - 0.95) < 0.004
-    neighbours = keep.flatten()[:-1] * keep.flatten()[1:]
+    x = torch.ones(1001, 331)
+    dropped = draw(x, 0.05)
+    kept = drop(x, dropped)
+    assert set(kept.unique().tolist()) == {0.0, 1.0} and bool((x == 1).all())
+    assert abs(kept.mean() - 0.95) < 0.002  # five standard deviations
+    assert len(dropped) == (kept == 0).sum()
+    neighbours = kept.flatten()[:-1] * kept.flatten()[1:]
     assert abs(neighbours.mean() - 0.95**2) < 0.004  # independent
+    rows = kept.mean(1)
+    assert abs(rows.std() - (0.95 * 0.05 / 331) ** 0.5) < 0.002
     torch.manual_seed(0)
-    assert torch.equal(keep, _keep(like, 0.05))
+    assert torch.equal(dropped, draw(x, 0.05))
+
+
+@pytest.mark.parametrize("rate", [1e-4, 0.3, 0.9])
+def test_dropout_of_any_rate_reaches_the_last_element(rate):
+    torch.manual_seed(1)
+    shares = [len(draw(torch.ones(7), rate)) / 7 for _ in range(3000)]
+    assert sum(shares) / 3000 == pytest.approx(rate, abs=0.012)
+
+
+def test_a_product_is_added_but_for_the_dropped_elements():
+    torch.manual_seed(2)
+    x, left, right = torch.randn(9, 40), torch.randn(9, 3), torch.randn(3, 40)
+    dropped = draw(x, 0.2)
+    expected = x + drop(left @ right, dropped)
+    add_kept(x, left, right, dropped)
+    torch.testing.assert_close(x, expected)
+    add_kept(x, left, right, None)
+    torch.testing.assert_close(x, expected + left @ right)
