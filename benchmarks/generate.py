@@ -25,26 +25,29 @@ from prereq.training.objectives import SKILL, text_step
 from prereq.training.packed import PackedLM
 
 QUESTIONS = [
-    "What is the capital of {}?",
-    "In which year was {} founded?",
-    "Who wrote the history of {}, and in which language was it first printed?",
-    "Name the river that flows through the old town of {}.",
+    "Which rivers flow through {}?",
+    "Between which towns does the old road by way of {} run?",
+    "What are the names of the founders of the house of {}?",
+    "Who wrote {}?",
 ]
-STEPS, BATCH, NEW_TOKENS = 16, 32, 32
+STEPS, BATCH = 30, 16
+NEW_TOKENS = 128  # as published
 
 
 def questions(tokenizer, count: int, seed: int) -> tuple[list[list[int]], list[TokenRow]]:
-    """Prompts of 10 to 40 tokens, and the same with an answer of one to six words and the end."""
+    """Prompts, and the same with an answer of one to three invented names and the end."""
     rng = random.Random(seed)
     syllables = "ka ro mi tel van dor su ne bra lin go pe".split()
     prompts, rows = [], []
     for _ in range(count):
-        name = "".join(rng.choice(syllables) for _ in range(rng.randint(2, 5))).title()
-        question = rng.choice(QUESTIONS).format(f"{name} " * rng.randint(1, 3) + "city")
-        # The length of an answer follows from its question, so that there is something to learn.
-        answer = " ".join([name] * (1 + len(question) % 6))
+        # The names of the question, in their order, are the answer: soon learnt, of several lengths.
+        names = [
+            "".join(rng.choice(syllables) for _ in range(rng.randint(2, 4))).title()
+            for _ in range(rng.choice([1, 1, 1, 1, 2, 2, 3]))
+        ]
+        question = rng.choice(QUESTIONS).format(", ".join(names))
         prompt = tokenizer(f"Question: {question}\nAnswer:", add_special_tokens=False).input_ids
-        ids = tokenizer(f" {answer}", add_special_tokens=False).input_ids
+        ids = tokenizer(f" {', '.join(names)}", add_special_tokens=False).input_ids
         prompts.append(prompt)
         rows.append(TokenRow([*prompt, *ids, tokenizer.eos_token_id], len(prompt)))
     return prompts, rows
@@ -57,7 +60,7 @@ def train_skill(base: Path, rows: list[TokenRow], folder: Path) -> None:
         if "lora_B" in name:
             parameter.data.zero_()
     packed, optimizer = PackedLM(model, route(model)), optimizer_of(parameters)
-    optimizer.param_groups[0]["lr"] = 1e-3
+    optimizer.param_groups[0]["lr"] = 2e-3
     for step in range(STEPS):
         chosen = rows[step * BATCH : (step + 1) * BATCH]
         for part in split(text_step(chosen, (SKILL,)), 4096):
@@ -72,7 +75,7 @@ def contestants(
     from peft import PeftModel
 
     plain = PeftModel.from_pretrained(load(base, dtype, "sdpa").to(DEVICE), str(folder)).eval()
-    bare = load(base, dtype, "sdpa").to(DEVICE).eval()
+    bare = load(base, dtype, ROWS).to(DEVICE).eval()
 
     def ours() -> int:
         with adapters.merged(bare, [folder]):
@@ -98,8 +101,8 @@ def contestants(
 
 
 def main() -> None:
-    with command_line(__doc__, "96 questions, float32 only") as (arguments, base, scratch):
-        count = 96 if arguments.quick else 512
+    with command_line(__doc__, "160 questions, float32 only") as (arguments, base, scratch):
+        count = 160 if arguments.quick else 512
         tokenizer = AutoTokenizer.from_pretrained(base)
         with console.status("training a skill that answers shortly"):
             train_skill(base, questions(tokenizer, STEPS * BATCH, 0)[1], scratch / "skill")

@@ -202,10 +202,12 @@ def main() -> None:
         scratch,
     ):
         tiny, rng = tiny_model(scratch / "tiny"), random.Random(0)
-        tables = [lambda: overhead(tiny, rng), lambda: loras(base, rng)]
+        tables = {"overhead": lambda: overhead(tiny, rng), "loras": lambda: loras(base, rng)}
         if not arguments.quick:
-            tables += [lambda: tokens(base, rng), lambda: together(base, tiny, rng)]
-        made = [table() for table in track(tables, "tables", console=console)]
+            tables["tokens"] = lambda: tokens(base, rng)
+            tables["together"] = lambda: together(base, tiny, rng)
+        chosen = [tables[name] for name in arguments.only or tables]
+        made = [table() for table in track(chosen, "tables", console=console)]
     for table in made:
         console.print(table)
 

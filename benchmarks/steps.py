@@ -80,6 +80,7 @@ def command_line(about: str, quick: str) -> Iterator[tuple[argparse.Namespace, P
         description=about, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help=quick)
+    parser.add_argument("--only", nargs="+", help="the contests or tables of these names")
     parser.add_argument("--model", type=Path, help="folder of the base (default: SmolLM2-135M)")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -185,7 +186,9 @@ def trl_step(
     trainer = SFTTrainer(
         model=load(base, dtype, "sdpa").to(DEVICE),
         args=settings,
-        train_dataset=Dataset.from_list([{"input_ids": row.ids} for row in shuffled]),
+        train_dataset=Dataset.from_list(
+            [{"input_ids": r.ids, "labels": [-100] * r.start + r.ids[r.start :]} for r in shuffled]
+        ),
         peft_config=lora(),
         processing_class=AutoTokenizer.from_pretrained(str(base).removeprefix("config:")),
     )

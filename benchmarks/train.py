@@ -48,7 +48,7 @@ def text(base: Path, rows: list, dtype: torch.dtype = torch.float32) -> dict:
 
 
 def with_trl(base: Path, rows: list, scratch: Path, kinds=("packing", "padding")) -> dict:
-    """The same text against TRL, packed to 1,024 tokens and in padded batches."""
+    """The same rows against TRL, packed to 1,024 tokens and in padded batches."""
     return {"prereq": prereq_step(base, torch.float32, text_step(rows, (SKILL,)))} | {
         f"TRL, {kind}": trl_step(base, torch.float32, rows, kind == "packing", scratch)
         for kind in kinds
@@ -58,8 +58,9 @@ def with_trl(base: Path, rows: list, scratch: Path, kinds=("packing", "padding")
 def main() -> None:
     with command_line(__doc__, "five turns of smaller batches") as (arguments, base, scratch):
         rng = random.Random(0)
-        small, large, passages = (20, 24, 3) if arguments.quick else (32, 32, 8)
+        small, large, passages = (12, 16, 3) if arguments.quick else (32, 32, 8)
         statements, passages = profiles.statements(rng, 32), profiles.passages(rng, passages)
+        questions = profiles.questions(rng, 32)
         contests = {
             "mix_fp32": lambda: mix(base, torch.float32, rng, small),
             "mix_bf16": lambda: mix(base, torch.bfloat16, rng, large),
@@ -68,11 +69,14 @@ def main() -> None:
             "cpt_trl_packing": lambda: with_trl(base, passages, scratch, ("packing",)),
         }
         if not arguments.quick:
-            contests["cpt_passages, TRL"] = lambda: with_trl(base, passages, scratch)
-            contests["cpt_statements, TRL"] = lambda: with_trl(base, statements, scratch)
-            contests["cpt_passages, bf16"] = lambda: text(base, passages, torch.bfloat16)
-            contests["cpt_statements, bf16"] = lambda: text(base, statements, torch.bfloat16)
-        repeats = 5 if arguments.quick else 9
+            contests["passages_trl"] = lambda: with_trl(base, passages, scratch)
+            contests["statements_trl"] = lambda: with_trl(base, statements, scratch)
+            contests["sft_trl"] = lambda: with_trl(base, questions, scratch)
+            contests["passages_bf16"] = lambda: text(base, passages, torch.bfloat16)
+            contests["statements_bf16"] = lambda: text(base, statements, torch.bfloat16)
+        if arguments.only:
+            contests = {name: contests[name] for name in arguments.only}
+        repeats = 5
         results = {
             name: race(prepare(), repeats)
             for name, prepare in track(contests.items(), "contests", console=console)
@@ -82,8 +86,7 @@ def main() -> None:
     )
     show(f"medians of {repeats} turns; torch {torch.__version__}, {threads}", results)
     for name, records in results.items():
-        if name.isidentifier():
-            ratio(name, records, next(k for k in records if k != "prereq"))
+        ratio(name, records, next(k for k in records if k != "prereq"))
 
 
 if __name__ == "__main__":

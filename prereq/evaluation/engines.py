@@ -16,7 +16,9 @@ from prereq.config import Config
 from prereq.errors import PrereqError
 from prereq.evaluation.generate import Generation, generate
 from prereq.model import adapters
+from prereq.model.attention import NAME as ROWS
 from prereq.model.loading import load_model
+from prereq.model.precision import product_dtype
 from prereq.training.loop import device
 
 Answer = Callable[[list[Path], Sequence[list[int]], Callable[[int], None]], list[Generation]]
@@ -26,8 +28,10 @@ def engine(config: Config, base: Path | str, tokenizer: PreTrainedTokenizerBase)
     """The engine that `eval.engine` names."""
     if config.eval.engine == "server":
         return partial(_served, config, tokenizer)
-    model = load_model(base, config.model, "sdpa", device()).eval()
-    one = _continuous if config.eval.engine == "continuous" else _batches
+    continuous = config.eval.engine == "continuous"
+    model = load_model(base, config.model, "sdpa" if continuous else ROWS, device()).eval()
+    model.to(product_dtype(model.device.type, model.dtype))
+    one = _continuous if continuous else _batches
 
     def answer(folders, prompts, on_done):
         with adapters.merged(model, folders):

@@ -1,13 +1,16 @@
-"""Greedy generation in batches: merged weights, rows of like length, each leaving at its own end."""
+"""Greedy generation: merged weights, no padding, each row in a slot that it leaves at its own end."""
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
-from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from prereq.model.head import head_logits
+from prereq.model.slots import NextTokens, Prompts, Slots
+
+PROMPT_TOKENS = 1024  # of the prompts that one forward reads (one prompt at least)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,15 @@ class Generation:
     confidence: float | None
 
 
+@dataclass(slots=True)
+class _Row:
+    """A row that is being continued."""
+
+    number: int  # of its prompt
+    ids: list[int] = field(default_factory=list)  # generated
+    log_probability: float = 0.0  # of them together
+
+
 @torch.inference_mode()
 def generate(
     model: PreTrainedModel,
@@ -34,72 +46,68 @@ def generate(
 ) -> list[Generation]:
     """The greedy continuation of each prompt (token ids), in the order given.
 
-    A batch holds at most `tokens_per_batch` tokens, counting `max_new_tokens` for each row.
+    The model's attention must be `rows`. As many rows are continued at once as `tokens_per_batch` has
+    room for, counting the longest prompt and `max_new_tokens` for each; once a quarter of them has
+    ended, others take their slots.
     """
-    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]), reverse=True)
+    if not prompts:
+        return []
+    end, device = tokenizer.eos_token_id, model.device
+    waiting = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))  # longest last
+    room = len(prompts[waiting[-1]]) + max_new_tokens
+    slots = Slots(min(len(prompts), max(1, tokens_per_batch // room)), room, device)
     results: list[Generation | None] = [None] * len(prompts)
-    while order:
-        size = max(1, tokens_per_batch // (len(prompts[order[0]]) + max_new_tokens))
-        batch, order = order[:size], order[size:]
-        for row, ids, log_probability, ended in _batch(
-            model, tokenizer, [prompts[i] for i in batch], max_new_tokens
-        ):
-            text = tokenizer.decode(ids, skip_special_tokens=True).strip()
-            steps = len(ids) + ended
-            results[batch[row]] = Generation(
-                text, len(ids), ended, math.exp(log_probability / steps)
-            )
-        on_done(len(batch))
+    rows: list[_Row] = []
+    while waiting or rows:
+        fresh = []
+        if waiting and len(rows) <= 0.75 * slots.count:
+            fresh = _fitting(waiting, prompts, slots.count - len(rows))
+        if fresh:
+            layout = Prompts([len(prompts[i]) for i in fresh], slots)
+            ids = [token for i in fresh for token in prompts[i]]
+            positions = [place for i in fresh for place in range(len(prompts[i]))]
+            rows += (answering := [_Row(i) for i in fresh])
+        else:
+            layout, answering = NextTokens(slots), rows
+            ids, positions = [row.ids[-1] for row in rows], layout.position.tolist()
+        states = model.base_model(
+            input_ids=torch.tensor([ids], device=device),
+            position_ids=torch.tensor([positions], device=device),
+            use_cache=False,
+            row_layout=layout,
+        ).last_hidden_state[0]
+        logits = head_logits(model, states[layout.last] if fresh else states)
+        best, chosen = logits.max(-1)
+        sure = (best - logits.logsumexp(-1)).tolist()
+        for row, token, log_probability in zip(answering, chosen.tolist(), sure, strict=True):
+            row.ids.append(token)
+            row.log_probability += log_probability
+
+        ended = [
+            place
+            for place, row in enumerate(rows)
+            if row.ids[-1] == end or len(row.ids) == max_new_tokens
+        ]
+        for place in ended:
+            results[rows[place].number] = _told(tokenizer, rows[place])
+        if ended:
+            rows = [rows[place] for place in slots.leave(ended)]
+            on_done(len(ended))
     return results
 
 
-def _batch(model, tokenizer, prompts, max_new_tokens):
-    """Yields `(row, token ids, summed log probability, ended)` for each row as it finishes."""
-    device, end = model.device, tokenizer.eos_token_id
-    longest = max(map(len, prompts))
-    padding = torch.tensor([longest - len(p) for p in prompts], device=device)
-    filler = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else end
-    tokens = torch.tensor([[filler] * (longest - len(p)) + list(p) for p in prompts], device=device)
-    # Padding stands on the left; where there is none, no mask is needed and attention is faster.
-    mask = None
-    if bool(padding.any()):
-        mask = (torch.arange(longest, device=device) >= padding[:, None]).long()
-    position = (torch.arange(longest, device=device) - padding[:, None]).clamp(min=0)
-    rows = torch.arange(len(prompts), device=device)
-    chosen = torch.empty(len(prompts), 0, dtype=torch.long, device=device)
-    total = torch.zeros(len(prompts), device=device)
-    cache = DynamicCache(config=model.config)
-    for step in range(max_new_tokens):
-        states = model.base_model(
-            input_ids=tokens,
-            attention_mask=mask,
-            position_ids=position,
-            past_key_values=cache,
-            use_cache=True,
-        ).last_hidden_state
-        logits = head_logits(model, states[:, -1])
-        best, tokens = logits.max(-1)
-        total = total + best - logits.logsumexp(-1)
-        ended = tokens == end
-        alive = ~ended
-        if step + 1 == max_new_tokens:
-            chosen = torch.cat([chosen, tokens[:, None]], 1)
-            for i in range(len(rows)):
-                ids = chosen[i].tolist()
-                yield int(rows[i]), ids[:-1] if ended[i] else ids, float(total[i]), bool(ended[i])
-            return
-        if bool(ended.any()):
-            for i in ended.nonzero()[:, 0].tolist():
-                yield int(rows[i]), chosen[i].tolist(), float(total[i]), True
-            if not bool(alive.any()):
-                return
-            keep = alive.nonzero()[:, 0]
-            cache.batch_select_indices(keep)
-            rows, total, tokens, chosen = rows[keep], total[keep], tokens[keep], chosen[keep]
-            position = position[keep]
-            mask = None if mask is None else mask[keep]
-        chosen = torch.cat([chosen, tokens[:, None]], 1)
-        tokens = tokens[:, None]
-        position = position[:, -1:] + 1
-        if mask is not None:
-            mask = torch.cat([mask, mask.new_ones(len(mask), 1)], 1)
+def _fitting(waiting: list[int], prompts: Sequence[list[int]], free: int) -> list[int]:
+    """Take the next prompts, the longest first, for as many slots and tokens as one forward reads."""
+    fresh = [waiting.pop()]
+    tokens = len(prompts[fresh[0]])
+    while waiting and len(fresh) < free and tokens + len(prompts[waiting[-1]]) <= PROMPT_TOKENS:
+        tokens += len(prompts[waiting[-1]])
+        fresh.append(waiting.pop())
+    return fresh
+
+
+def _told(tokenizer: PreTrainedTokenizerBase, row: _Row) -> Generation:
+    ended = row.ids[-1] == tokenizer.eos_token_id
+    ids = row.ids[:-1] if ended else row.ids
+    text = tokenizer.decode(ids, skip_special_tokens=True).strip()
+    return Generation(text, len(ids), ended, math.exp(row.log_probability / len(row.ids)))

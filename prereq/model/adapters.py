@@ -150,7 +150,8 @@ def merged(model: PreTrainedModel, folders: list[Path | str]) -> Iterator[PreTra
         yield model
     finally:
         for name, weight in originals.items():
-            model.get_parameter(name).data.copy_(weight)
+            parameter = model.get_parameter(name)
+            parameter.data = weight.to(parameter.device)
 
 
 def _add(model: PreTrainedModel, folder: Path | str, originals: dict[str, torch.Tensor]) -> None:
@@ -176,7 +177,8 @@ def _add(model: PreTrainedModel, folder: Path | str, originals: dict[str, torch.
                 f"{config.get('base_model_name_or_path')}, not to {model.name_or_path}"
             )
         name = f"{module}.weight"
-        if name not in originals:
-            originals[name] = weight.detach().to("cpu", copy=True)
-        delta = (b.float() @ a.float()) * (config["lora_alpha"] / rank)
-        weight.data.copy_((weight.data.float() + delta.to(weight.device)).to(weight.dtype))
+        # The original is set aside, on a GPU in the host's memory, and another takes its place.
+        originals.setdefault(name, weight.data.cpu())
+        scale = config["lora_alpha"] / rank
+        a, b = (x.to(weight.device, torch.float32) for x in (a, b))
+        weight.data = torch.addmm(weight.data.float(), b, a, alpha=scale).to(weight.dtype)

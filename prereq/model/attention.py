@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from transformers import AttentionInterface, AttentionMaskInterface
 
+from prereq.errors import PrereqError
+
 try:
     from torch.nn.attention.varlen import varlen_attn
 except ImportError:  # torch before 2.10
@@ -69,6 +71,34 @@ class RowLayout:
         cuda = torch.device(self.device).type == "cuda"  # pinned, or the copy waits for the device
         return (tensor.pin_memory() if cuda else tensor).to(self.device, non_blocking=True)
 
+    def attend(self, layer, query, key, value, scaling, dropout=0.0) -> torch.Tensor:
+        """Attention of one layer: query [1, H, T, D], key and value [1, H_kv, T, D] → [T, H, D]."""
+        grouped = query.shape[1] // key.shape[1]
+        if in_place(query.device, query.dtype) and not dropout:
+            flat = query, key.repeat_interleave(grouped, 1), value.repeat_interleave(grouped, 1)
+            ends = self.starts, self.starts, self.longest, self.longest
+            causal = (-1, 0)
+            flat = (x[0].transpose(0, 1) for x in flat)  # [T, H, D]
+            return varlen_attn(*flat, *ends, scale=scaling, window_size=causal)
+
+        def block(x):  # [1, H, T, D] → [R, H, L, D]
+            x = x[0].transpose(0, 1)
+            x = x if self.full else _ToBlock.apply(x, self)
+            return x.reshape(self.rows, self.longest, *x.shape[1:]).transpose(1, 2)
+
+        # On a CPU the backward in 16 bits takes ten times as long as in 32.
+        kind = torch.float32 if query.device.type == "cpu" else query.dtype
+        out = F.scaled_dot_product_attention(
+            *(block(x).to(kind) for x in (query, key, value)),
+            dropout_p=dropout,
+            is_causal=True,
+            scale=scaling,
+            enable_gqa=grouped > 1,
+        )
+        out = out.to(query.dtype).transpose(1, 2)  # [R, L, H, D]
+        out = out.reshape(self.rows * self.longest, *out.shape[2:])
+        return out if self.full else _ToFlat.apply(out, self)
+
 
 class _ToBlock(torch.autograd.Function):
     """[T, …] to [R·L, …]. Padding cells receive no gradient, so none is gathered from them."""
@@ -98,45 +128,33 @@ class _ToFlat(torch.autograd.Function):
 
 
 def rows_attention(
-    module, query, key, value, attention_mask, *, scaling, row_layout, dropout=0.0, **_
+    module,
+    query,
+    key,
+    value,
+    attention_mask,
+    *,
+    scaling,
+    row_layout,
+    dropout=0.0,
+    sliding_window=None,
+    softcap=None,
+    s_aux=None,
+    **_,
 ):
-    """Causal attention inside each row. query [1, H, T, D], key and value [1, H_kv, T, D] → [1, T, H, D]."""
-    rows, longest = row_layout.rows, row_layout.longest
-    if in_place(query.device, query.dtype) and not dropout:
-        groups = query.shape[1] // key.shape[1]
-        flat = query, key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
-        starts = row_layout.starts
-        out = varlen_attn(
-            *(x[0].transpose(0, 1) for x in flat),  # [T, H, D]
-            starts,
-            starts,
-            longest,
-            longest,
-            scale=scaling,
-            window_size=(-1, 0),  # causal
+    """Causal attention inside each row. query [1, H, T, D], key and value [1, H_kv, T, D] → [1, T, H, D].
+
+    Raises where a model wants more of attention than this gives.
+    """
+    narrow = sliding_window and row_layout.longest > sliding_window
+    if softcap or s_aux is not None or narrow:
+        what = "a soft cap" if softcap else "sinks" if s_aux is not None else "a sliding window"
+        raise PrereqError(
+            f"{type(module).__name__}: its attention has {what}, which attention `{NAME}` does not know"
+            f" (sliding_window={sliding_window}, longest row {row_layout.longest}); use "
+            "model.attn_implementation=eager, or flash_attention_2 on a GPU"
         )
-        return out[None], None
-
-    def block(x):  # [1, H, T, D] → [R, H, L, D]
-        x = x[0].transpose(0, 1)
-        x = x if row_layout.full else _ToBlock.apply(x, row_layout)
-        return x.reshape(rows, longest, *x.shape[1:]).transpose(1, 2)
-
-    # On a CPU the backward in 16 bits takes ten times as long as in 32.
-    kind = torch.float32 if query.device.type == "cpu" else query.dtype
-    out = F.scaled_dot_product_attention(
-        block(query).to(kind),
-        block(key).to(kind),
-        block(value).to(kind),
-        dropout_p=dropout,
-        is_causal=True,
-        scale=scaling,
-        enable_gqa=query.shape[1] != key.shape[1],
-    )
-    out = (
-        out.to(query.dtype).transpose(1, 2).reshape(rows * longest, query.shape[1], query.shape[3])
-    )
-    return (out if row_layout.full else _ToFlat.apply(out, row_layout))[None], None
+    return row_layout.attend(module.layer_idx, query, key, value, scaling, dropout)[None], None
 
 
 def _no_mask(*args, **kwargs):

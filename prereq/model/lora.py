@@ -139,7 +139,7 @@ def _routed_forward(self: LoraLayer, x: torch.Tensor, *args, **kwargs) -> torch.
 def route(model: nn.Module) -> Routing:
     """Give every LoRA layer of a PEFT model the routed forward; returns the shared routing.
 
-    Which adapters train must be settled before: frozen ones are put into the base's dtype.
+    Which adapters train must be settled before: frozen ones are put into the dtype of products.
     """
     routing = Routing()
     for name, module in model.named_modules():
@@ -154,7 +154,8 @@ def route(model: nn.Module) -> Routing:
             )
         for matrix in (*module.lora_A.parameters(), *module.lora_B.parameters()):
             if not matrix.requires_grad:  # cast once, not in every forward
-                matrix.data = matrix.data.to(module.get_base_layer().weight.dtype)
+                stored = module.get_base_layer().weight.dtype
+                matrix.data = matrix.data.to(product_dtype(matrix.device.type, stored))
         module.routing = routing
         module.forward = types.MethodType(_routed_forward, module)
     return routing

@@ -168,10 +168,13 @@ def _backward(
     mine += [[_idle(examples)]] * (math.ceil(len(packs) / processes) - len(mine))
     loss = torch.zeros((), device=accelerator.device)
     parts = torch.zeros(2, len(plan.terms), device=accelerator.device)
+    # torch.manual_seed asks every kind of device there might be, which a small step can feel.
+    on_cpu = accelerator.device.type == "cpu"
+    seed = torch.default_generator.manual_seed if on_cpu else torch.manual_seed
     for number, rows in enumerate(mine):
         # Dropout masks belong to the pack, whichever process computes it.
         place = number * processes + accelerator.process_index
-        torch.manual_seed(hash((run.seed, step, place)) % 2**63)
+        seed(hash((run.seed, step, place)) % 2**63)
         batch = pack(rows, accelerator.device, plan.terms)
         last = number == len(mine) - 1
         with accelerator.no_sync(wrapped) if not last else nullcontext():

@@ -138,7 +138,7 @@ def test_sigterm_saves_a_checkpoint_and_asks_to_be_resumed(tiny_llama, knowledge
 
 
 def test_greedy_generation_equals_row_by_row_generate(tiny_llama):
-    model = tiny_llama().eval()
+    model, packed = tiny_llama().eval(), tiny_llama(ROWS).eval()
 
     class Words:
         eos_token_id, pad_token_id = 2, 3
@@ -147,11 +147,12 @@ def test_greedy_generation_equals_row_by_row_generate(tiny_llama):
             return " ".join(map(str, ids))
 
     # Make the end likely enough that rows leave the batch at different steps.
-    model.lm_head.weight.data[2] += 0.25
+    for one in (model, packed):
+        one.lm_head.weight.data[2] += 0.25
     rng = random.Random(2)
     prompts = [[1] + [rng.randint(4, 255) for _ in range(rng.randint(2, 9))] for _ in range(24)]
-    for budget in (1, 60, 10000):
-        found = generate(model, Words(), prompts, 12, budget)
+    for budget in (1, 60, 150, 10000):
+        found = generate(packed, Words(), prompts, 12, budget)
         for prompt, generation in zip(prompts, found, strict=True):
             ids = model.generate(
                 torch.tensor([prompt]),

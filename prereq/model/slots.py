@@ -1,0 +1,96 @@
+"""Keys and values of the rows that are being continued: a slot a row, each at its own length.
+
+Both forwards of generation take one flat sequence, as in training: the prompts of some rows without
+padding (`Prompts`), then one token of every row (`NextTokens`). Each writes its keys and values to its
+rows' slots; nothing is concatenated, and a row that has ended leaves its slot to another.
+"""
+
+from collections.abc import Sequence
+from itertools import accumulate
+
+import torch
+import torch.nn.functional as F
+
+from prereq.model.attention import RowLayout
+
+
+class Slots:
+    """`count` slots of `room` tokens. Rows stand in the first `len(lengths)` of them."""
+
+    def __init__(self, count: int, room: int, device: torch.device):
+        self.count, self.room, self.device = count, room, device
+        self.lengths: list[int] = []  # tokens of each row so far
+        self.layers: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # [count, room, H_kv, D]
+
+    def write(self, layer: int, key: torch.Tensor, value: torch.Tensor, cells: torch.Tensor):
+        """Tokens [1, H_kv, T, D] to `cells`, [T], numbered slot · room + place; the whole layer."""
+        if layer not in self.layers:
+            shape = self.count, self.room, key.shape[1], key.shape[3]
+            # Zeros, as what is masked must still be a number.
+            self.layers[layer] = key.new_zeros(shape), value.new_zeros(shape)
+        for whole, new in zip(self.layers[layer], (key, value), strict=True):
+            whole.view(-1, *whole.shape[2:]).index_copy_(0, cells, new[0].transpose(0, 1))
+        return self.layers[layer]
+
+    def leave(self, ended: Sequence[int]) -> list[int]:
+        """Free the slots of these rows; which rows stand in the slots now, by their old numbers."""
+        left = len(self.lengths) - len(ended)
+        gone = set(ended)
+        holes = [row for row in ended if row < left]
+        movers = [row for row in range(left, len(self.lengths)) if row not in gone]
+        if holes:
+            longest = max(self.lengths[row] for row in movers)
+            to, source = self.there(holes), self.there(movers)
+            for pair in self.layers.values():
+                for whole in pair:
+                    whole[to, :longest] = whole[source, :longest]
+        places = list(range(left))
+        for hole, mover in zip(holes, movers, strict=True):
+            places[hole] = mover
+        self.lengths = [self.lengths[row] for row in places]
+        return places
+
+    def there(self, numbers: Sequence[int]) -> torch.Tensor:
+        return torch.tensor(numbers, device=self.device)
+
+
+class Prompts(RowLayout):
+    """The prompts of rows that take the next free slots."""
+
+    def __init__(self, lengths: Sequence[int], slots: Slots):
+        super().__init__(lengths, slots.device)
+        first = len(slots.lengths)
+        self.slots = slots
+        self.last = slots.there([end - 1 for end in accumulate(lengths)])  # token of each row
+        self.cells = slots.there(
+            [(first + row) * slots.room + i for row, n in enumerate(lengths) for i in range(n)]
+        )
+        slots.lengths += lengths
+
+    def attend(self, layer, query, key, value, scaling, dropout=0.0) -> torch.Tensor:
+        self.slots.write(layer, key, value, self.cells)
+        return super().attend(layer, query, key, value, scaling)
+
+
+class NextTokens:
+    """One more token of every row."""
+
+    def __init__(self, slots: Slots):
+        self.slots, self.rows = slots, len(slots.lengths)
+        self.longest = max(slots.lengths) + 1
+        self.position = slots.there(slots.lengths)  # [R]
+        self.cells = self.position + torch.arange(self.rows, device=slots.device) * slots.room
+        seen = torch.arange(self.longest, device=slots.device) <= self.position[:, None]
+        self.seen = seen[:, None, None]  # [R, 1, 1, L]
+        slots.lengths = [length + 1 for length in slots.lengths]
+
+    def attend(self, layer, query, key, value, scaling, dropout=0.0) -> torch.Tensor:
+        heads, width = query.shape[1], query.shape[3]
+        keys, values = (
+            whole[: self.rows, : self.longest].transpose(1, 2)  # [R, H_kv, L, D]
+            for whole in self.slots.write(layer, key, value, self.cells)
+        )
+        # Heads that share keys stand as queries of one head, so that no key is repeated.
+        query = query[0].transpose(0, 1).reshape(self.rows, key.shape[1], -1, width)
+        out = F.scaled_dot_product_attention(query, keys, values, self.seen, scale=scaling)
+        return out.reshape(self.rows, heads, width)
