@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from prereq.data.batches import pack, padding, split
 from prereq.data.tokens import TokenRow
+from prereq.errors import PrereqError
 from prereq.model.attention import NAME as ROWS
 from prereq.model.attention import RowLayout
 from prereq.model.lora import route
@@ -162,3 +163,16 @@ def test_the_share_of_padding_is_that_of_the_blocks_that_attention_sees():
     cells = sum(layout.rows * layout.longest for layout in layouts)
     assert padding(packs) == pytest.approx(1 - 19 / cells) and cells > 19
     assert padding(split(examples, 1)) == 0
+
+
+def test_attention_that_a_model_wants_and_rows_has_not_is_refused():
+    from transformers import MistralConfig, MistralForCausalLM
+
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "vocab_size": 256}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
+    config = MistralConfig(**sizes, **heads, sliding_window=6, attn_implementation=ROWS)
+    packed = PackedLM(MistralForCausalLM(config))
+    short = [TokenRow([1] * length, 1) for length in (6, 4)]
+    assert torch.isfinite(packed(pack(text_step(short, ())))[0])
+    with pytest.raises(PrereqError, match="sliding_window=6, longest row 7"):
+        packed(pack(text_step([*short, TokenRow([1] * 7, 1)], ())))
