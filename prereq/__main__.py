@@ -72,6 +72,7 @@ def main() -> None:
     try:
         check(sys.argv[1:])
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(run)()
+        ranks.leave()
         if any(job.state in ("failed", "lost") for job in sweeps.jobs_here()):
             sys.exit(1)  # a sweeper may go on after a failure
     except sweeps.JobFailed:  # told where it happened, and in the table
@@ -84,6 +85,7 @@ def main() -> None:
     except Preempted as stopped:
         if ranks.first():
             console.print(stopped.message, markup=False)
+        ranks.leave()
         raise
     except KeyboardInterrupt:
         console.print("\ninterrupted: the same command goes on from the last checkpoint")

@@ -7,6 +7,7 @@ the plan, so the number of processes changes no result.
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TypeVar
@@ -52,6 +53,18 @@ def state():
     # one process waits for in a collective may be another job's long training.
     alone = {} if count() == 1 else {"timeout": timedelta(days=2)}
     return PartialState(cpu=not torch.accelerator.is_available(), **alone)
+
+
+def leave() -> None:
+    """Take the process group down, if one was made; its threads must not outlive the interpreter.
+
+    They abort the process if they do, when all is done and the processor is busy.
+    """
+    if count() > 1 and "torch" in sys.modules:
+        import torch.distributed
+
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
 
 
 def by_first(work: Callable[[], T]) -> T:

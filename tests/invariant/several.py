@@ -95,3 +95,4 @@ def main(folder: Path, sharded: bool) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]), "fsdp" in sys.argv)
+    ranks.leave()
