@@ -68,8 +68,8 @@ def generate(
             positions = [place for i in fresh for place in range(len(prompts[i]))]
             rows += (answering := [_Row(i) for i in fresh])
         else:
+            ids, positions = [row.ids[-1] for row in rows], slots.lengths
             layout, answering = NextTokens(slots), rows
-            ids, positions = [row.ids[-1] for row in rows], layout.position.tolist()
         states = model.base_model(
             input_ids=torch.tensor([ids], device=device),
             position_ids=torch.tensor([positions], device=device),
