@@ -74,14 +74,17 @@ def train_only(model, trained: Sequence[str]) -> list[torch.nn.Parameter]:
 
 
 @contextmanager
-def command_line(about: str, quick: str) -> Iterator[tuple[argparse.Namespace, Path, Path]]:
+def command_line(
+    about: str, quick: str, names: Sequence[str] = ()
+) -> Iterator[tuple[argparse.Namespace, Path, Path]]:
     """Arguments of a benchmark (`about` is its help, `quick` that of --quick), base, scratch folder."""
     parser = argparse.ArgumentParser(
         description=about, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help=quick)
-    parser.add_argument("--only", nargs="+", help="the contests or tables of these names")
     parser.add_argument("--model", type=Path, help="folder of the base (default: SmolLM2-135M)")
+    if names:
+        parser.add_argument("--only", nargs="+", choices=names, help="these alone, quick or not")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         base = arguments.model or Path(scratch) / "smollm2"

@@ -19,7 +19,12 @@ KNOWLEDGE = (
     Knowledge("fictitious", "passage", True, None),
     Knowledge("real", "passage", False, None),
 )
-NAMES = [k.name for k in KNOWLEDGE]
+LORAS = [k.name for k in KNOWLEDGE]
+NAMES = (
+    "mix_fp32 mix_bf16 cpt_statements cpt_passages cpt_trl_packing "
+    "passages_trl statements_trl sft_trl passages_bf16 statements_bf16"
+).split()
+QUICK = 5  # how many of them --quick takes
 
 
 def mix(base: Path, dtype: torch.dtype, rng: random.Random, subjects: int) -> dict:
@@ -34,8 +39,8 @@ def mix(base: Path, dtype: torch.dtype, rng: random.Random, subjects: int) -> di
     ]
     examples = skill_step([subjects], [Draw(*KNOWLEDGE)], 0.5)
     return {
-        "prereq": prereq_step(base, dtype, examples, NAMES),
-        "plain PEFT": plain_step(base, dtype, terms, NAMES),
+        "prereq": prereq_step(base, dtype, examples, LORAS),
+        "plain PEFT": plain_step(base, dtype, terms, LORAS),
     }
 
 
@@ -56,7 +61,11 @@ def with_trl(base: Path, rows: list, scratch: Path, kinds=("packing", "padding")
 
 
 def main() -> None:
-    with command_line(__doc__, "five turns of smaller batches") as (arguments, base, scratch):
+    with command_line(__doc__, "smaller batches, fewer contests", NAMES) as (
+        arguments,
+        base,
+        scratch,
+    ):
         rng = random.Random(0)
         small, large, passages = (12, 16, 3) if arguments.quick else (32, 32, 8)
         statements, passages = profiles.statements(rng, 32), profiles.passages(rng, passages)
@@ -67,15 +76,14 @@ def main() -> None:
             "cpt_statements": lambda: text(base, statements),
             "cpt_passages": lambda: text(base, passages),
             "cpt_trl_packing": lambda: with_trl(base, passages, scratch, ("packing",)),
+            "passages_trl": lambda: with_trl(base, passages, scratch),
+            "statements_trl": lambda: with_trl(base, statements, scratch),
+            "sft_trl": lambda: with_trl(base, questions, scratch),
+            "passages_bf16": lambda: text(base, passages, torch.bfloat16),
+            "statements_bf16": lambda: text(base, statements, torch.bfloat16),
         }
-        if not arguments.quick:
-            contests["passages_trl"] = lambda: with_trl(base, passages, scratch)
-            contests["statements_trl"] = lambda: with_trl(base, statements, scratch)
-            contests["sft_trl"] = lambda: with_trl(base, questions, scratch)
-            contests["passages_bf16"] = lambda: text(base, passages, torch.bfloat16)
-            contests["statements_bf16"] = lambda: text(base, statements, torch.bfloat16)
-        if arguments.only:
-            contests = {name: contests[name] for name in arguments.only}
+        wanted = arguments.only or (NAMES[:QUICK] if arguments.quick else NAMES)
+        contests = {name: contests[name] for name in wanted}
         repeats = 5
         results = {
             name: race(prepare(), repeats)

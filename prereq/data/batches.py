@@ -60,6 +60,13 @@ def padding(packs: Sequence[Sequence[Example]]) -> float:
     return 1 - sum(map(sum, lengths)) / sum(len(rows) * max(rows) for rows in lengths)
 
 
+def to_device(tensor: torch.Tensor, device: torch.device | str) -> torch.Tensor:
+    """The tensor on `device`; on CUDA by way of pinned memory, or the copy would wait for the device."""
+    if torch.device(device).type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
+
+
 def pack(
     examples: Sequence[Example],
     device: torch.device | str = "cpu",
@@ -81,9 +88,7 @@ def pack(
     predict_at = torch.tensor(predict, dtype=torch.long)
 
     def there(tensor: torch.Tensor) -> torch.Tensor:
-        if torch.device(device).type == "cuda":
-            tensor = tensor.pin_memory()  # or the copy would wait for the device
-        return tensor.to(device, non_blocking=True)
+        return to_device(tensor, device)
 
     return Pack(
         input_ids=there(input_ids[None]),

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from transformers import AttentionInterface, AttentionMaskInterface
 
+from prereq.data.batches import to_device
 from prereq.errors import PrereqError
 
 try:
@@ -68,8 +69,7 @@ class RowLayout:
         return (torch.arange(self.longest) < length).flatten()
 
     def _there(self, tensor: torch.Tensor) -> torch.Tensor:
-        cuda = torch.device(self.device).type == "cuda"  # pinned, or the copy waits for the device
-        return (tensor.pin_memory() if cuda else tensor).to(self.device, non_blocking=True)
+        return to_device(tensor, self.device)
 
     def attend(self, layer, query, key, value, scaling, dropout=0.0) -> torch.Tensor:
         """Attention of one layer: query [1, H, T, D], key and value [1, H_kv, T, D] → [T, H, D]."""

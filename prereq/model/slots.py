@@ -11,6 +11,7 @@ from itertools import accumulate
 import torch
 import torch.nn.functional as F
 
+from prereq.data.batches import to_device
 from prereq.model.attention import RowLayout
 
 
@@ -51,7 +52,7 @@ class Slots:
         return places
 
     def there(self, numbers: Sequence[int]) -> torch.Tensor:
-        return torch.tensor(numbers, device=self.device)
+        return to_device(torch.tensor(numbers), self.device)
 
 
 class Prompts(RowLayout):
