@@ -60,8 +60,8 @@ def train_skill(base: Path, rows: list[TokenRow], folder: Path) -> None:
         if "lora_B" in name:
             parameter.data.zero_()
     packed, optimizer = PackedLM(model, route(model)), optimizer_of(parameters)
-    optimizer.param_groups[0]["lr"] = 2e-3
     for step in range(STEPS):
+        optimizer.param_groups[0]["lr"] = 1e-3 * (1 - step / STEPS)
         chosen = rows[step * BATCH : (step + 1) * BATCH]
         for part in split(text_step(chosen, (SKILL,)), 4096):
             packed(pack(part, DEVICE))[0].backward()

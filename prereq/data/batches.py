@@ -2,12 +2,12 @@
 
 A pack is one flat token sequence whose position ids restart at each row. Rows of like length go
 together (attention on a CPU lays them out as a padded block), and inside a pack the rows of one
-route stand side by side, so that each adapter's rows are contiguous spans.
+route stand side by side, so that each adapter's rows are contiguous spans. What rows of one route
+begin with alike is in the sequence once: a causal model makes the same of it in each of them.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 
 import torch
 
@@ -16,14 +16,43 @@ from prereq.data.tokens import Example
 TERMS = ("text", "fictitious", "real", "plain")
 
 
+class Flat:
+    """Token sequences as one; what a sequence begins with like the one before it stands there once.
+
+    `ids`, `positions`: [T], of the tokens that stand there. `tokens`: which of them each sequence
+    consists of, all sequences one after the other. In lexicographic order most is shared.
+    """
+
+    def __init__(self):
+        self.ids: list[int] = []
+        self.positions: list[int] = []
+        self.tokens: list[int] = []
+        self._last: tuple[list[int], list[int]] = [], []  # ids and tokens of the sequence before
+
+    def add(self, ids: list[int], share: bool = True) -> list[int]:
+        """The sequence's tokens, as numbers in `ids`."""
+        before, tokens = self._last
+        shared = 0
+        if share:
+            pairs = enumerate(zip(before, ids, strict=False))
+            shared = next((i for i, (a, b) in pairs if a != b), min(len(before), len(ids)))
+        known = len(self.ids)
+        tokens = [*tokens[:shared], *range(known, known + len(ids) - shared)]
+        self.ids += ids[shared:]
+        self.positions += range(shared, len(ids))
+        self.tokens += tokens
+        self._last = ids, tokens
+        return tokens
+
+
 @dataclass(frozen=True)
 class Pack:
-    """One forward. T tokens in R rows, M of which are labels.
+    """One forward. R rows, of which T tokens are computed and M are labels.
 
-    `input_ids`, `position_ids`: [1, T]. `predict`: [M], the positions whose next token is a label;
-    `targets`, `weights`, `terms`: [M]. `lengths`: the R row lengths in order. `names`: what
-    the numbers in `terms` stand for. `spans`: for each adapter, the ranges of tokens on which it is
-    active.
+    `input_ids`, `position_ids`: [1, T]. `predict`: [M], the tokens whose next one is a label;
+    `targets`, `weights`, `terms`: [M]. `lengths`: the R row lengths in order. `tokens`: for each row
+    in turn which tokens it consists of, on the CPU; None where rows share none. `names`: what the
+    numbers in `terms` stand for. `spans`: for each adapter, the ranges of tokens on which it is active.
     """
 
     input_ids: torch.Tensor
@@ -33,6 +62,7 @@ class Pack:
     weights: torch.Tensor
     terms: torch.Tensor
     lengths: tuple[int, ...]
+    tokens: torch.Tensor | None
     names: tuple[str, ...]
     spans: dict[str, list[tuple[int, int]]]
 
@@ -71,46 +101,47 @@ def pack(
     examples: Sequence[Example],
     device: torch.device | str = "cpu",
     names: tuple[str, ...] = TERMS,
+    share: bool = True,
 ) -> Pack:
-    """Rows to the tensors of one forward, rows of one route side by side."""
-    examples = sorted(examples, key=lambda e: e.route)
-    lengths = [len(e.row.ids) for e in examples]
-    starts = [0, *accumulate(lengths)]
-    ids, positions, predict, weights, terms = [], [], [], [], []
-    for example, start in zip(examples, starts, strict=False):
-        row = example.row
-        ids += row.ids
-        positions += range(len(row.ids))
-        predict += range(start + row.start - 1, start + len(row.ids) - 1)
+    """Rows to the tensors of one forward, rows of one route side by side.
+
+    `share`: compute what rows of one route begin with alike once. Dropout then drops the same of it in
+    all of them. It needs attention that tells tokens from rows (`rows`).
+    """
+    examples = sorted(examples, key=lambda e: (e.route, e.row.ids))
+    flat, route = Flat(), None
+    predict, targets, weights, terms = [], [], [], []
+    spans: dict[str, list[tuple[int, int]]] = {}
+    for example in examples:
+        row, start = example.row, len(flat.ids)
+        tokens = flat.add(row.ids, share and example.route == route)
+        route = example.route
+        predict += tokens[row.start - 1 : -1]
+        targets += row.ids[row.start :]
         weights += [example.weight] * row.labels
         terms += [names.index(example.term)] * row.labels
-    input_ids = torch.tensor(ids)
-    predict_at = torch.tensor(predict, dtype=torch.long)
+        for adapter in route:
+            _extend(spans.setdefault(adapter, []), start, len(flat.ids))
 
-    def there(tensor: torch.Tensor) -> torch.Tensor:
-        return to_device(tensor, device)
+    def there(values: list, dtype: torch.dtype = torch.long) -> torch.Tensor:
+        return to_device(torch.tensor(values, dtype=dtype), device)
 
     return Pack(
-        input_ids=there(input_ids[None]),
-        position_ids=there(torch.tensor(positions)[None]),
-        predict=there(predict_at),
-        targets=there(input_ids[predict_at + 1]),
-        weights=there(torch.tensor(weights, dtype=torch.float32)),
-        terms=there(torch.tensor(terms, dtype=torch.long)),
-        lengths=tuple(lengths),
+        input_ids=there([flat.ids]),
+        position_ids=there([flat.positions]),
+        predict=there(predict),
+        targets=there(targets),
+        weights=there(weights, torch.float32),
+        terms=there(terms),
+        lengths=tuple(len(example.row.ids) for example in examples),
+        tokens=torch.tensor(flat.tokens) if len(flat.tokens) > len(flat.ids) else None,
         names=names,
-        spans=_spans(examples, starts),
+        spans=spans,
     )
 
 
-def _spans(examples: Sequence[Example], starts: list[int]) -> dict[str, list[tuple[int, int]]]:
-    spans: dict[str, list[tuple[int, int]]] = {}
-    for example, start in zip(examples, starts, strict=False):
-        stop = start + len(example.row.ids)
-        for adapter in example.route:
-            ranges = spans.setdefault(adapter, [])
-            if ranges and ranges[-1][1] == start:
-                ranges[-1] = (ranges[-1][0], stop)
-            else:
-                ranges.append((start, stop))
-    return spans
+def _extend(ranges: list[tuple[int, int]], start: int, stop: int) -> None:
+    if ranges and ranges[-1][1] == start:
+        ranges[-1] = (ranges[-1][0], stop)
+    else:
+        ranges.append((start, stop))

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from prereq.data.batches import Flat
+from prereq.model.attention import in_place
 from prereq.model.head import head_logits
 from prereq.model.slots import NextTokens, Prompts, Slots
 
@@ -56,6 +58,7 @@ def generate(
     waiting = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))  # longest last
     room = len(prompts[waiting[-1]]) + max_new_tokens
     slots = Slots(min(len(prompts), max(1, tokens_per_batch // room)), room, device)
+    padded = not in_place(device, model.dtype)
     results: list[Generation | None] = [None] * len(prompts)
     rows: list[_Row] = []
     while waiting or rows:
@@ -63,9 +66,11 @@ def generate(
         if waiting and len(rows) <= 0.75 * slots.count:
             fresh = _fitting(waiting, prompts, slots.count - len(rows))
         if fresh:
-            layout = Prompts([len(prompts[i]) for i in fresh], slots)
-            ids = [token for i in fresh for token in prompts[i]]
-            positions = [place for i in fresh for place in range(len(prompts[i]))]
+            flat = Flat()
+            for i in fresh:
+                flat.add(prompts[i])
+            ids, positions = flat.ids, flat.positions
+            layout = Prompts([len(prompts[i]) for i in fresh], flat.tokens, slots, padded)
             rows += (answering := [_Row(i) for i in fresh])
         else:
             ids, positions = [row.ids[-1] for row in rows], slots.lengths
@@ -97,13 +102,16 @@ def generate(
 
 
 def _fitting(waiting: list[int], prompts: Sequence[list[int]], free: int) -> list[int]:
-    """Take the next prompts, the longest first, for as many slots and tokens as one forward reads."""
+    """Take the next prompts, the longest first, for as many slots and tokens as one forward reads.
+
+    They come in lexicographic order, in which they share most.
+    """
     fresh = [waiting.pop()]
     tokens = len(prompts[fresh[0]])
     while waiting and len(fresh) < free and tokens + len(prompts[waiting[-1]]) <= PROMPT_TOKENS:
         tokens += len(prompts[waiting[-1]])
         fresh.append(waiting.pop())
-    return fresh
+    return sorted(fresh, key=prompts.__getitem__)
 
 
 def _told(tokenizer: PreTrainedTokenizerBase, row: _Row) -> Generation:

@@ -4,6 +4,7 @@ This function, registered with transformers as `rows`, runs PyTorch's own variab
 FlashAttention in place where there is one (16 bits on CUDA). Elsewhere it lays queries, keys and
 values out as rows padded at the end, runs causal attention without a mask, and gathers the result
 back. No token attends across rows, and the cost grows with the square of a row, not of the pack.
+Rows may share tokens, those that they begin with; only here does each row see its own copy of them.
 """
 
 from collections.abc import Sequence
@@ -31,77 +32,109 @@ def in_place(device: torch.device, dtype: torch.dtype) -> bool:
 
 
 class RowLayout:
-    """Where each token of a pack stands in a block of R rows padded to the longest, L.
+    """Where the T tokens of a pack stand in its R rows: each row has cells, one a token.
 
-    What only one of the two ways of attention reads is computed where it is first read.
+    Padded, every row has as many cells as the longest, L; else as many as it has tokens. So there are
+    C cells, R·L or fewer. What one way of attention does not read is never computed.
     """
 
-    def __init__(self, lengths: Sequence[int], device: torch.device | str = "cpu"):
-        self.lengths, self.device = lengths, device
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        device: torch.device | str = "cpu",
+        tokens: torch.Tensor | None = None,
+        padded: bool = True,
+    ):
+        """`tokens`: which tokens each row consists of, one row after the other (see `Pack`)."""
+        self.lengths, self.device, self.padded = lengths, device, padded
         self.rows, self.longest = len(lengths), max(lengths)
-        self.full = all(length == self.longest for length in lengths)
+        self.tokens = torch.arange(sum(lengths)) if tokens is None else tokens
+        even = all(length == self.longest for length in lengths)
+        self.plain = tokens is None and (even or not padded)  # tokens are cells
 
     @cached_property
     def starts(self) -> torch.Tensor:
-        """[R + 1], int32: where rows start in the pack, and where the last one ends."""
+        """[R + 1], int32: where rows start without padding, and where the last one ends."""
         return self._there(torch.tensor([0, *accumulate(self.lengths)], dtype=torch.int32))
 
     @cached_property
-    def block(self) -> torch.Tensor:
-        """[R·L]: the token in each cell; a padding cell repeats its row's last one."""
+    def cells(self) -> torch.Tensor:
+        """The cell of each of `tokens`, on the CPU."""
+        if not self.padded:
+            return torch.arange(len(self.tokens))
         length = torch.tensor(self.lengths)[:, None]
-        start = torch.tensor([0, *accumulate(self.lengths)])[:-1, None]
-        cell = start + torch.minimum(torch.arange(self.longest), length - 1)
-        return self._there(cell.flatten())
+        return (torch.arange(self.longest) < length).flatten().nonzero()[:, 0]
 
     @cached_property
-    def inside(self) -> torch.Tensor:
-        """[R·L]: whether a cell holds a token of its own."""
-        return self._there(self._inside())
+    def first(self) -> torch.Tensor:
+        """Whether a token stands in its cell as in no row before, on the CPU, for each of `tokens`."""
+        before = torch.cat([torch.tensor([-1]), self.tokens.cummax(0).values[:-1]])
+        return self.tokens > before  # they are numbered in the order of their first rows
+
+    @cached_property
+    def block(self) -> torch.Tensor:
+        """[C]: the token in each cell; a padding cell repeats its row's last one."""
+        if not self.padded:
+            return self._there(self.tokens)
+        length = torch.tensor(self.lengths)[:, None]
+        start = torch.tensor([0, *accumulate(self.lengths)])[:-1, None]
+        place = start + torch.minimum(torch.arange(self.longest), length - 1)
+        return self._there(self.tokens[place.flatten()])
 
     @cached_property
     def flat(self) -> torch.Tensor:
-        """[T]: the cell of each token."""
-        return self._there(self._inside().nonzero()[:, 0])
+        """[T]: the cell of each token, that in the first of its rows."""
+        return self._there(self.cells[self.first])
 
-    def _inside(self) -> torch.Tensor:
-        length = torch.tensor(self.lengths)[:, None]
-        return (torch.arange(self.longest) < length).flatten()
+    @cached_property
+    def read(self) -> torch.Tensor:
+        """[C]: whether what attention gives for a cell goes on: once a token, and no padding."""
+        count = self.rows * self.longest if self.padded else len(self.tokens)
+        read = torch.zeros(count, dtype=torch.bool)
+        read[self.cells[self.first]] = True
+        return self._there(read)
+
+    @cached_property
+    def again(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Where tokens stand in further rows: their cells, and these tokens."""
+        return self._there(self.cells[~self.first]), self._there(self.tokens[~self.first])
 
     def _there(self, tensor: torch.Tensor) -> torch.Tensor:
         return to_device(tensor, self.device)
 
     def attend(self, layer, query, key, value, scaling, dropout=0.0) -> torch.Tensor:
         """Attention of one layer: query [1, H, T, D], key and value [1, H_kv, T, D] → [T, H, D]."""
-        grouped = query.shape[1] // key.shape[1]
-        if in_place(query.device, query.dtype) and not dropout:
-            flat = query, key.repeat_interleave(grouped, 1), value.repeat_interleave(grouped, 1)
-            ends = self.starts, self.starts, self.longest, self.longest
-            causal = (-1, 0)
-            flat = (x[0].transpose(0, 1) for x in flat)  # [T, H, D]
-            return varlen_attn(*flat, *ends, scale=scaling, window_size=causal)
-
-        def block(x):  # [1, H, T, D] → [R, H, L, D]
-            x = x[0].transpose(0, 1)
-            x = x if self.full else _ToBlock.apply(x, self)
-            return x.reshape(self.rows, self.longest, *x.shape[1:]).transpose(1, 2)
-
         # On a CPU the backward in 16 bits takes ten times as long as in 32.
         kind = torch.float32 if query.device.type == "cpu" else query.dtype
+        flat = (x[0].transpose(0, 1).to(kind) for x in (query, key, value))
+        cells = (x if self.plain else _ToCells.apply(x, self) for x in flat)  # [C, H, D]
+        out = (self._padded if self.padded else self._in_place)(*cells, scaling, dropout)
+        out = out if self.plain else _ToTokens.apply(out, self)
+        return out.to(query.dtype)
+
+    def _padded(self, query, key, value, scaling, dropout) -> torch.Tensor:
+        block = (
+            x.reshape(self.rows, self.longest, *x.shape[1:]).transpose(1, 2)  # [R, H, L, D]
+            for x in (query, key, value)
+        )
         out = F.scaled_dot_product_attention(
-            *(block(x).to(kind) for x in (query, key, value)),
+            *block,
             dropout_p=dropout,
             is_causal=True,
             scale=scaling,
-            enable_gqa=grouped > 1,
+            enable_gqa=query.shape[1] > key.shape[1],
         )
-        out = out.to(query.dtype).transpose(1, 2)  # [R, L, H, D]
-        out = out.reshape(self.rows * self.longest, *out.shape[2:])
-        return out if self.full else _ToFlat.apply(out, self)
+        return out.transpose(1, 2).reshape(-1, *query.shape[1:])
+
+    def _in_place(self, query, key, value, scaling, dropout) -> torch.Tensor:
+        assert not dropout, "the kernel knows none"
+        key, value = (x.repeat_interleave(query.shape[1] // x.shape[1], 1) for x in (key, value))
+        ends = self.starts, self.starts, self.longest, self.longest
+        return varlen_attn(query, key, value, *ends, scale=scaling, window_size=(-1, 0))
 
 
-class _ToBlock(torch.autograd.Function):
-    """[T, …] to [R·L, …]. Padding cells receive no gradient, so none is gathered from them."""
+class _ToCells(torch.autograd.Function):
+    """[T, …] to [C, …]. The gradients of a token's cells are added up; padding cells have none."""
 
     @staticmethod
     def forward(ctx, x, layout):
@@ -110,11 +143,15 @@ class _ToBlock(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad):
-        return grad.index_select(0, ctx.layout.flat), None
+        cells, tokens = ctx.layout.again
+        total = grad.index_select(0, ctx.layout.flat)
+        if len(cells):  # hundreds of rows can begin alike: not in 16 bits
+            total = total.float().index_add_(0, tokens, grad.index_select(0, cells).float())
+        return total.to(grad.dtype), None
 
 
-class _ToFlat(torch.autograd.Function):
-    """[R·L, …] to [T, …]; the gradient of a padding cell is zero."""
+class _ToTokens(torch.autograd.Function):
+    """[C, …] to [T, …], each from the cell that is `read`; the gradient of the others is zero."""
 
     @staticmethod
     def forward(ctx, x, layout):
@@ -123,8 +160,8 @@ class _ToFlat(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad):
-        block = grad.index_select(0, ctx.layout.block)
-        return block.mul_(ctx.layout.inside[:, None, None]), None
+        cells = grad.index_select(0, ctx.layout.block)
+        return cells.mul_(ctx.layout.read[:, None, None]), None
 
 
 def rows_attention(

@@ -1,8 +1,9 @@
 """Keys and values of the rows that are being continued: a slot a row, each at its own length.
 
 Both forwards of generation take one flat sequence, as in training: the prompts of some rows without
-padding (`Prompts`), then one token of every row (`NextTokens`). Each writes its keys and values to its
-rows' slots; nothing is concatenated, and a row that has ended leaves its slot to another.
+padding, what they begin with alike once (`Prompts`), then one token of every row (`NextTokens`). Each
+writes its keys and values to its rows' slots; nothing is concatenated, and a row that has ended leaves
+its slot to another.
 """
 
 from collections.abc import Sequence
@@ -23,14 +24,14 @@ class Slots:
         self.lengths: list[int] = []  # tokens of each row so far
         self.layers: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # [count, room, H_kv, D]
 
-    def write(self, layer: int, key: torch.Tensor, value: torch.Tensor, cells: torch.Tensor):
-        """Tokens [1, H_kv, T, D] to `cells`, [T], numbered slot · room + place; the whole layer."""
+    def write(self, layer: int, key: torch.Tensor, value: torch.Tensor, places: torch.Tensor):
+        """Tokens [H_kv, T, D] to `places`, [T], numbered slot · room + place; the whole layer."""
         if layer not in self.layers:
-            shape = self.count, self.room, key.shape[1], key.shape[3]
+            shape = self.count, self.room, key.shape[0], key.shape[2]
             # Zeros, as what is masked must still be a number.
             self.layers[layer] = key.new_zeros(shape), value.new_zeros(shape)
         for whole, new in zip(self.layers[layer], (key, value), strict=True):
-            whole.view(-1, *whole.shape[2:]).index_copy_(0, cells, new[0].transpose(0, 1))
+            whole.view(-1, *whole.shape[2:]).index_copy_(0, places, new.transpose(0, 1))
         return self.layers[layer]
 
     def leave(self, ended: Sequence[int]) -> list[int]:
@@ -58,18 +59,22 @@ class Slots:
 class Prompts(RowLayout):
     """The prompts of rows that take the next free slots."""
 
-    def __init__(self, lengths: Sequence[int], slots: Slots):
-        super().__init__(lengths, slots.device)
+    def __init__(self, lengths: Sequence[int], tokens: Sequence[int], slots: Slots, padded: bool):
+        """`tokens`: which tokens each prompt consists of, one prompt after the other."""
+        super().__init__(lengths, slots.device, torch.tensor(tokens), padded)
         first = len(slots.lengths)
         self.slots = slots
-        self.last = slots.there([end - 1 for end in accumulate(lengths)])  # token of each row
-        self.cells = slots.there(
+        self.last = slots.there([tokens[end - 1] for end in accumulate(lengths)])  # of each row
+        self.all = slots.there(tokens)
+        self.places = slots.there(
             [(first + row) * slots.room + i for row, n in enumerate(lengths) for i in range(n)]
         )
         slots.lengths += lengths
 
     def attend(self, layer, query, key, value, scaling, dropout=0.0) -> torch.Tensor:
-        self.slots.write(layer, key, value, self.cells)
+        self.slots.write(
+            layer, *(x[0].index_select(1, self.all) for x in (key, value)), self.places
+        )
         return super().attend(layer, query, key, value, scaling)
 
 
@@ -80,7 +85,7 @@ class NextTokens:
         self.slots, self.rows = slots, len(slots.lengths)
         self.longest = max(slots.lengths) + 1
         self.position = slots.there(slots.lengths)  # [R]
-        self.cells = self.position + torch.arange(self.rows, device=slots.device) * slots.room
+        self.places = self.position + torch.arange(self.rows, device=slots.device) * slots.room
         seen = torch.arange(self.longest, device=slots.device) <= self.position[:, None]
         self.seen = seen[:, None, None]  # [R, 1, 1, L]
         slots.lengths = [length + 1 for length in slots.lengths]
@@ -89,7 +94,7 @@ class NextTokens:
         heads, width = query.shape[1], query.shape[3]
         keys, values = (
             whole[: self.rows, : self.longest].transpose(1, 2)  # [R, H_kv, L, D]
-            for whole in self.slots.write(layer, key, value, self.cells)
+            for whole in self.slots.write(layer, key[0], value[0], self.places)
         )
         # Heads that share keys stand as queries of one head, so that no key is repeated.
         query = query[0].transpose(0, 1).reshape(self.rows, key.shape[1], -1, width)

@@ -124,7 +124,7 @@ def train(
                 share = cosine(step, part.steps, part.training.warmup)
                 group["lr"] = part.training.learning_rate * share
             examples = plan.step(step)
-            loss, sums = _backward(accelerator, wrapped, examples, run, plan, step)
+            loss, sums = _backward(accelerator, wrapped, examples, run, plan, step, packed.rows)
             norms = [accelerator.clip_grad_norm_(list(g.values()), CLIP) for g in trained]
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -159,6 +159,7 @@ def _backward(
     run: Run,
     plan: Plan,
     step: int,
+    share: bool,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Forward and backward of one optimizer step; its loss and parts, summed over processes."""
     processes = accelerator.num_processes
@@ -175,7 +176,7 @@ def _backward(
         # Dropout masks belong to the pack, whichever process computes it.
         place = number * processes + accelerator.process_index
         seed(hash((run.seed, step, place)) % 2**63)
-        batch = pack(rows, accelerator.device, plan.terms)
+        batch = pack(rows, accelerator.device, plan.terms, share)
         last = number == len(mine) - 1
         with accelerator.no_sync(wrapped) if not last else nullcontext():
             part_loss, part = wrapped(batch)

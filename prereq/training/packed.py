@@ -27,11 +27,17 @@ class PackedLM(nn.Module):
 
     def pads(self, device: torch.device) -> bool:
         """Whether attention lays rows out as padded blocks there."""
-        return self.rows and not in_place(device, self.inner.dtype)
+        dropout = getattr(self.inner.config, "attention_dropout", 0.0)
+        return self.rows and bool(dropout or not in_place(device, self.inner.dtype))
 
     def forward(self, pack: Pack) -> tuple[torch.Tensor, torch.Tensor]:
         self.routing.spans, self.routing.input = pack.spans, None
-        layout = {"row_layout": RowLayout(pack.lengths, pack.input_ids.device)} if self.rows else {}
+        layout, device = {}, pack.input_ids.device
+        if self.rows:
+            rows = RowLayout(pack.lengths, device, pack.tokens, self.pads(device))
+            layout = {"row_layout": rows}
+        else:
+            assert pack.tokens is None, "only attention `rows` knows tokens that rows share"
         # With a cache transformers would drop its packed mask and attend across rows.
         out = self.inner.base_model(
             input_ids=pack.input_ids, position_ids=pack.position_ids, use_cache=False, **layout

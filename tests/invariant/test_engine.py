@@ -22,12 +22,17 @@ CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 
 
 def random_rows(rng: random.Random, count: int) -> list[TokenRow]:
-    """Rows of 2 to 20 tokens; some with one label, some with none left after truncation."""
+    """Rows of 2 to 20 tokens; some with one label, some with none left after truncation.
+
+    All begin with the same token, some with several of another row's, some are the same as another.
+    """
     rows = []
     for _ in range(count):
         length = rng.randint(2, 20)
         start = rng.choice([rng.randint(1, length), length - 1, length])
-        rows.append(TokenRow([1] + [rng.randint(4, 255) for _ in range(length - 1)], max(1, start)))
+        alike = rng.choice(rows).ids[: rng.choice([1, 6, length])] if rows else [1]
+        ids = alike[:length] + [rng.randint(4, 255) for _ in range(length - len(alike))]
+        rows.append(TokenRow(ids, max(1, start)))
     return rows
 
 
@@ -38,7 +43,7 @@ def engine(model, examples, budget: int) -> tuple[float, dict[str, torch.Tensor]
     packed = PackedLM(model, route(model)).train()
     total = 0.0
     for rows in split(examples, budget):
-        loss, _ = packed(pack(rows))
+        loss, _ = packed(pack(rows, share=packed.rows))
         loss.backward()
         total += float(loss.detach())
     grads = {k: p.grad.clone() for k, p in model.named_parameters() if p.grad is not None}
@@ -133,7 +138,9 @@ def test_rows_attention_equals_the_packed_masks_of_transformers(tiny_llama, atte
     models = [oracle.peft_model(tiny_llama(kind), {"skill": 8}, 2) for kind in (ROWS, attention)]
     if attention == "flex_attention" and not torch.cuda.is_available():  # no backward on a CPU
         with torch.no_grad():
-            losses = [PackedLM(model, route(model))(pack(examples))[0] for model in models]
+            losses = [
+                PackedLM(model, route(model))(pack(examples, share=False))[0] for model in models
+            ]
         torch.testing.assert_close(*losses, **CLOSE)
         return
     results = [engine(model, examples, 4096) for model in models]

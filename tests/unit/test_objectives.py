@@ -83,12 +83,27 @@ def test_packs_hold_the_budget_and_each_adapters_rows_are_one_span():
     packs = split(examples, 60)
     assert sum(map(len, packs)) == len(examples)
     for rows in packs:
-        packed = pack(rows)
-        assert packed.input_ids.shape[1] == sum(packed.lengths) <= 60
+        packed = pack(rows, share=False)
+        assert packed.tokens is None and packed.input_ids.shape[1] == sum(packed.lengths) <= 60
         assert packed.spans["skill"] == [(0, sum(packed.lengths))]
         assert all(len(spans) == 1 for spans in packed.spans.values())
         starts = (packed.position_ids[0] == 0).sum()
         assert starts == len(packed.lengths)
+
+
+def test_what_rows_of_a_route_begin_with_alike_is_computed_once():
+    rows = [[1, 7, 8, 9], [1, 7, 8], [1, 7, 6, 9, 5], [1, 7, 8, 9], [2, 7]]
+    examples = text_step([TokenRow(ids, 1) for ids in rows], ("a",))
+    packed = pack([*examples, *text_step([TokenRow([1, 7, 8], 2)], ("b",))])
+    laid_out = packed.input_ids[0][packed.tokens].split(packed.lengths)
+    assert [part.tolist() for part in laid_out] == [*sorted(rows), [1, 7, 8]]
+    assert packed.input_ids.shape[1] == 4 + 3 + 2 + 3  # of 21
+    assert packed.spans == {"a": [(0, 9)], "b": [(9, 12)]}
+    assert (packed.position_ids[0] == 0).sum() == 3
+    successor = {(row[i], row[i + 1]) for row in rows for i in range(len(row) - 1)} | {(7, 8)}
+    before = packed.input_ids[0][packed.predict].tolist()
+    assert set(zip(before, packed.targets.tolist(), strict=True)) == successor
+    assert len(before) == sum(map(len, rows)) - 5 + 1
 
 
 def test_a_row_longer_than_the_budget_has_a_pack_of_its_own():
