@@ -1,10 +1,11 @@
-"""Generation speed in one run: `python -m benchmarks.generate [--quick] [--model FOLDER]`.
+"""Generation speed in one run: `python -m benchmarks.generate [--quick] [--model FOLDER_OR_SHAPE]`.
 
 A skill LoRA is first trained for a few steps on invented questions with short answers, so that rows
 end by themselves, each at its own length. Then `prereq` (merged weights, batches by length, each row
 leaves at its end) takes turns with `transformers.generate` as one would call it: the adapter as PEFT
 loads it, padded batches of 64 in the order given. The line `ratio generate VALUE` compares the time of
-all answers; both must say the same.
+all answers; both must say the same. A model with random weights learns nothing in a few steps: it is
+given random prompts and writes 16 tokens after each, no end among them.
 """
 
 import random
@@ -13,13 +14,17 @@ from pathlib import Path
 import torch
 from transformers import AutoTokenizer
 
-from benchmarks.race import console, race, ratio, show
+from benchmarks import rows as profiles
+from benchmarks.race import console, machine, race, ratio, show
+from benchmarks.shapes import random_weights
 from benchmarks.steps import DEVICE, adapted, command_line, load, optimizer_of, update
+from prereq.config import EvalConfig
 from prereq.data.batches import pack, split
 from prereq.data.tokens import TokenRow
 from prereq.evaluation.generate import generate
 from prereq.model import adapters
 from prereq.model.attention import NAME as ROWS
+from prereq.model.loading import padding_token
 from prereq.model.lora import route
 from prereq.training.objectives import SKILL, text_step
 from prereq.training.packed import PackedLM
@@ -54,13 +59,13 @@ def questions(tokenizer, count: int, seed: int) -> tuple[list[list[int]], list[T
 
 
 def train_skill(base: Path, rows: list[TokenRow], folder: Path) -> None:
-    """A skill LoRA in `folder`, trained for `STEPS` steps."""
+    """A skill LoRA in `folder`, trained on `rows`, in batches of 16."""
     model, parameters = adapted(base, torch.float32, ROWS, (SKILL,), ())
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             parameter.data.zero_()
     packed, optimizer = PackedLM(model, route(model)), optimizer_of(parameters)
-    for step in range(STEPS):
+    for step in range(len(rows) // BATCH):
         optimizer.param_groups[0]["lr"] = 1e-3 * (1 - step / STEPS)
         chosen = rows[step * BATCH : (step + 1) * BATCH]
         for part in split(text_step(chosen, (SKILL,)), 4096):
@@ -70,8 +75,9 @@ def train_skill(base: Path, rows: list[TokenRow], folder: Path) -> None:
 
 
 def contestants(
-    base: Path, folder: Path, tokenizer, prompts, dtype: torch.dtype, said: dict
+    base: Path, folder: Path, tokenizer, prompts, dtype: torch.dtype, new_tokens: int, said: dict
 ) -> dict:
+    """Both ways to answer all prompts; `said` is told what they answered."""
     from peft import PeftModel
 
     plain = PeftModel.from_pretrained(load(base, dtype, "sdpa").to(DEVICE), str(folder)).eval()
@@ -79,7 +85,7 @@ def contestants(
 
     def ours() -> int:
         with adapters.merged(bare, [folder]):
-            answers = generate(bare, tokenizer, prompts, NEW_TOKENS, 16384)
+            answers = generate(bare, tokenizer, prompts, new_tokens, EvalConfig.tokens_per_batch)
         said["prereq"] = [answer.text for answer in answers]
         return sum(answer.tokens + answer.ended for answer in answers)
 
@@ -90,7 +96,7 @@ def contestants(
             batch = tokenizer.pad(
                 {"input_ids": prompts[start : start + 64]}, padding_side="left", return_tensors="pt"
             ).to(DEVICE)
-            out = plain.generate(**batch, max_new_tokens=NEW_TOKENS, do_sample=False)
+            out = plain.generate(**batch, max_new_tokens=new_tokens, do_sample=False)
             new = out[:, batch["input_ids"].shape[1] :]
             texts += [t.strip() for t in tokenizer.batch_decode(new, skip_special_tokens=True)]
             tokens += int((new != tokenizer.pad_token_id).sum())
@@ -101,29 +107,34 @@ def contestants(
 
 
 def main() -> None:
-    with command_line(__doc__, "160 questions, float32 only") as (arguments, base, scratch):
+    with command_line(__doc__, "160 questions, one dtype only") as (arguments, base, scratch):
         count = 160 if arguments.quick else 512
         tokenizer = AutoTokenizer.from_pretrained(base)
-        with console.status("training a skill that answers shortly"):
-            train_skill(base, questions(tokenizer, STEPS * BATCH, 0)[1], scratch / "skill")
-        prompts = questions(tokenizer, count, 1)[0]
+        tokenizer.pad_token = padding_token(tokenizer, base)
+        skill, new_tokens = scratch / "skill", NEW_TOKENS
+        if random_weights(base):
+            new_tokens = 16
+            train_skill(base, [], skill)
+            rows = profiles.questions(random.Random(1), count)
+            prompts = [row.ids[: row.start] for row in rows]
+        else:
+            with console.status("training a skill that answers shortly"):
+                train_skill(base, questions(tokenizer, STEPS * BATCH, 0)[1], skill)
+            prompts = questions(tokenizer, count, 1)[0]
         results = {}
-        for name, dtype in {"generate": torch.float32, "generate, bf16": torch.bfloat16}.items():
-            if arguments.quick and dtype == torch.bfloat16:
+        kinds = {"generate": torch.float32, "generate, bf16": torch.bfloat16}
+        if DEVICE != "cpu":
+            kinds = {"generate": torch.bfloat16}
+        for name, dtype in kinds.items():
+            if arguments.quick and len(results):
                 continue
-            said: dict[str, list[str]] = {}
-            entrants = contestants(base, scratch / "skill", tokenizer, prompts, dtype, said)
+            said: dict[str, list] = {}
+            entrants = contestants(base, skill, tokenizer, prompts, dtype, new_tokens, said)
             with console.status(name):
                 results[name] = race(entrants, 5)
             same = sum(a == b for a, b in zip(*said.values(), strict=True))
-            lengths = sorted(len(text.split()) for text in said["prereq"])
-            console.print(
-                f"{name}: {count} questions, {same} answers the same; "
-                f"words an answer: {lengths[0]}–{lengths[-1]}, median {lengths[count // 2]}"
-            )
-    show(
-        f"medians of 5 turns; torch {torch.__version__}, {torch.get_num_threads()} threads", results
-    )
+            console.print(f"{name}: {count} questions, {same} answers the same")
+    show(f"medians of 5 turns; torch {torch.__version__}, {machine()}", results)
     ratio("generate", results["generate"], "transformers.generate, batches of 64")
 
 

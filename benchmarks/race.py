@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import gc
 import statistics
 import threading
 import time
@@ -31,6 +32,7 @@ class Record:
 
 def race(contestants: dict[str, Callable[[], int]], repeats: int) -> dict[str, Record]:
     """`repeats` turns each, after one that measures memory only; a step returns its useful tokens."""
+    gc.collect()  # models of the contest before
     records = {name: Record() for name in contestants}
     for name, step in contestants.items():
         with _Memory() as memory:
@@ -75,6 +77,13 @@ class _Memory:
             self.done.set()
             self.thread.join()
         self.peak = (self.highest - self.before) / 2**20
+
+
+def machine() -> str:
+    """What the figures are of."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{torch.get_num_threads()} threads"
 
 
 def show(title: str, results: dict[str, dict[str, Record]]) -> None:

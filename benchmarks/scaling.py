@@ -1,4 +1,4 @@
-"""How a step's time grows, and what bounds it: `python -m benchmarks.scaling [--model FOLDER]`.
+"""How a step's time grows, and what bounds it: `python -m benchmarks.scaling [--model FOLDER_OR_SHAPE]`.
 
 Time against the number of knowledge LoRAs loaded, against tokens a step, and against training knowledge
 LoRAs one by one or together; the share of the machine's matmul rate (measured in the same run) that
@@ -17,12 +17,13 @@ import torch
 from accelerate import Accelerator
 from rich.progress import track
 from rich.table import Table
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from benchmarks import rows as profiles
 from benchmarks.race import console, race
-from benchmarks.steps import DEVICE, adapted, command_line, load, prereq_step
-from prereq.config import Architecture, Config, Training
+from benchmarks.shapes import write
+from benchmarks.steps import DEVICE, adapted, command_line, prereq_step
+from prereq.config import Config, Training
 from prereq.model.attention import NAME as ROWS
 from prereq.model.lora import route
 from prereq.track import Tracker
@@ -75,9 +76,10 @@ def tokens(base: Path, rng: random.Random) -> Table:
     table = Table(
         "dtype", "tokens a step", "tokens/s", "GFLOP/s", "of matmul", title="tokens a step"
     )
-    for dtype in (torch.float32, torch.bfloat16):
+    kinds = (torch.float32, torch.bfloat16) if DEVICE == "cpu" else (torch.bfloat16,)
+    for dtype in kinds:
         rate = matmul_rate(dtype)
-        for subjects in (4, 16, 64):
+        for subjects in (4, 16, 64) if DEVICE == "cpu" else (16, 64, 256):
             examples = mix_examples(rng, subjects)
             step = prereq_step(base, dtype, examples, ["k0", "k1"])
             speed = 1000 / race({"prereq": step}, REPEATS)["prereq"].median
@@ -89,13 +91,15 @@ def tokens(base: Path, rng: random.Random) -> Table:
 
 
 def linear_parameters(base: Path) -> int:
-    model = load(base, torch.bfloat16, "sdpa")
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(base))
     names = [(n, p) for n, p in model.named_parameters() if n.endswith("proj.weight")]
     return sum(p.numel() for _, p in names)
 
 
-def matmul_rate(dtype: torch.dtype, size: int = 2048) -> float:
+def matmul_rate(dtype: torch.dtype) -> float:
     """FLOP a second of a square matrix product, the best of ten."""
+    size = 2048 if DEVICE == "cpu" else 8192
     a, b = (torch.randn(size, size, dtype=dtype, device=DEVICE) for _ in range(2))
     best = float("inf")
     for _ in range(10):
@@ -181,28 +185,13 @@ def overhead(tiny: Path, rng: random.Random) -> Table:
     return table
 
 
-def tiny_model(folder: Path) -> Path:
-    """The shape of `model=tiny`, with random weights."""
-    shape = Architecture()
-    config = LlamaConfig(
-        vocab_size=550,
-        hidden_size=shape.width,
-        intermediate_size=shape.feed_forward,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        tie_word_embeddings=True,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    return folder
-
-
 def main() -> None:
     with command_line(__doc__, "only LoRAs loaded and the loop's time", TABLES) as (
         arguments,
         base,
         scratch,
     ):
-        tiny, rng = tiny_model(scratch / "tiny"), random.Random(0)
+        tiny, rng = write("tiny", scratch / "tiny"), random.Random(0)
         tables = {
             "overhead": lambda: overhead(tiny, rng),
             "loras": lambda: loras(base, rng),

@@ -17,8 +17,9 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from peft import LoraConfig, get_peft_model
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
+from benchmarks.shapes import SHAPES, random_weights, write
 from prereq.data.batches import pack, split
 from prereq.data.tokens import Example, TokenRow
 from prereq.model.attention import NAME as ROWS
@@ -39,7 +40,7 @@ def lora(r: int = 32) -> LoraConfig:
     )
 
 
-def adapted(base: Path | str, dtype: torch.dtype, attention: str, trained, frozen: Sequence[str]):
+def adapted(base: Path, dtype: torch.dtype, attention: str, trained, frozen: Sequence[str]):
     """The base with LoRAs drawn at random, float32; those named in `trained` require gradients."""
     model = load(base, dtype, attention)
     names = [*trained, *frozen]
@@ -54,17 +55,14 @@ def adapted(base: Path | str, dtype: torch.dtype, attention: str, trained, froze
     return model.train(), train_only(model, trained)
 
 
-def load(base: Path | str, dtype: torch.dtype, attention: str):
-    """A saved folder; `config:FOLDER` is that folder's shape with random weights."""
-    if str(base).startswith("config:"):
-        from transformers import AutoConfig
-
-        config = AutoConfig.from_pretrained(str(base).removeprefix("config:"))
-        with torch.device(DEVICE):
-            return AutoModelForCausalLM.from_config(
-                config, dtype=dtype, attn_implementation=attention
-            )
-    return AutoModelForCausalLM.from_pretrained(base, dtype=dtype, attn_implementation=attention)
+def load(base: Path, dtype: torch.dtype, attention: str):
+    """The model in a folder; without weights there, its shape with random ones, made on the device."""
+    how = {"dtype": dtype, "attn_implementation": attention}
+    if not random_weights(base):
+        return AutoModelForCausalLM.from_pretrained(base, **how)
+    torch.manual_seed(0)  # all contestants have the same ones
+    with torch.device(DEVICE):
+        return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(base), **how)
 
 
 def train_only(model, trained: Sequence[str]) -> list[torch.nn.Parameter]:
@@ -82,13 +80,21 @@ def command_line(
         description=about, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help=quick)
-    parser.add_argument("--model", type=Path, help="folder of the base (default: SmolLM2-135M)")
+    parser.add_argument(
+        "--model",
+        help=f"folder of the base, or a shape with random weights: {', '.join(SHAPES)} "
+        "(default: SmolLM2-135M)",
+    )
     if names:
         parser.add_argument("--only", nargs="+", choices=names, help="these alone, quick or not")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        base = arguments.model or Path(scratch) / "smollm2"
-        if not arguments.model:
+        base = Path(scratch) / "base"
+        if arguments.model in SHAPES:
+            write(arguments.model, base)
+        elif arguments.model:
+            base = Path(arguments.model)
+        else:
             convert_smollm2(base)
         yield arguments, base, Path(scratch)
 
@@ -105,7 +111,7 @@ def optimizer_of(parameters) -> torch.optim.Optimizer:
 
 
 def prereq_step(
-    base: Path | str,
+    base: Path,
     dtype: torch.dtype,
     examples: Sequence[Example],
     frozen: Sequence[str] = (),
@@ -130,7 +136,7 @@ def prereq_step(
 
 
 def plain_step(
-    base: Path | str, dtype: torch.dtype, terms: Sequence[tuple], frozen: Sequence[str] = ()
+    base: Path, dtype: torch.dtype, terms: Sequence[tuple], frozen: Sequence[str] = ()
 ) -> Step:
     """`terms`: (rows, active adapters, the mean it belongs to, weight of that mean)."""
     model, parameters = adapted(base, dtype, "sdpa", (SKILL,), frozen)
@@ -165,7 +171,7 @@ def plain_step(
 
 
 def trl_step(
-    base: Path | str, dtype: torch.dtype, rows: Sequence[TokenRow], packing: bool, scratch: Path
+    base: Path, dtype: torch.dtype, rows: Sequence[TokenRow], packing: bool, scratch: Path
 ) -> Step:
     """TRL's `SFTTrainer`: its next batch, loss and backward, then clipping and optimizer."""
     from datasets import Dataset
@@ -193,7 +199,7 @@ def trl_step(
             [{"input_ids": r.ids, "labels": [-100] * r.start + r.ids[r.start :]} for r in shuffled]
         ),
         peft_config=lora(),
-        processing_class=AutoTokenizer.from_pretrained(str(base).removeprefix("config:")),
+        processing_class=AutoTokenizer.from_pretrained(base),
     )
     trainer.current_gradient_accumulation_steps = 1
     parameters = [p for p in trainer.model.parameters() if p.requires_grad]

@@ -1,4 +1,4 @@
-"""Training speed as ratios in one run: `python -m benchmarks.train [--quick] [--model FOLDER]`.
+"""Training speed as ratios in one run: `python -m benchmarks.train [--quick] [--model FOLDER_OR_SHAPE]`.
 
 Each line `ratio NAME VALUE` is the other's median time a useful token over this project's, taking
 turns in one process: above 1, this project is faster. See `benchmarks/steps.py` for the steps.
@@ -11,8 +11,9 @@ import torch
 from rich.progress import track
 
 from benchmarks import rows as profiles
-from benchmarks.race import console, race, ratio, show
+from benchmarks.race import console, machine, race, ratio, show
 from benchmarks.steps import DEVICE, command_line, plain_step, prereq_step, trl_step
+from prereq.data.tokens import TokenRow
 from prereq.training.objectives import SKILL, Draw, Knowledge, Subject, skill_step, text_step
 
 KNOWLEDGE = (
@@ -21,15 +22,15 @@ KNOWLEDGE = (
 )
 LORAS = [k.name for k in KNOWLEDGE]
 NAMES = (
-    "mix_fp32 mix_bf16 cpt_statements cpt_passages cpt_trl_packing "
+    "mix_fp32 mix_bf16 cpt_statements cpt_passages cpt_trl_packing mix_popqa multi_version "
     "passages_trl statements_trl sft_trl passages_bf16 statements_bf16"
 ).split()
 QUICK = 5  # how many of them --quick takes
 
 
-def mix(base: Path, dtype: torch.dtype, rng: random.Random, subjects: int) -> dict:
+def mix(base: Path, dtype: torch.dtype, rows: list[TokenRow]) -> dict:
     """One draw group of subjects, half of them fictitious, with the plain term (popqa's recipe)."""
-    fictitious, real = (profiles.questions(rng, subjects // 2) for _ in range(2))
+    fictitious, real = rows[::2], rows[1::2]
     subjects = [Subject(True, {None: r}) for r in fictitious]
     subjects += [Subject(False, {None: r}) for r in real]
     terms = [
@@ -41,6 +42,20 @@ def mix(base: Path, dtype: torch.dtype, rng: random.Random, subjects: int) -> di
     return {
         "prereq": prereq_step(base, dtype, examples, LORAS),
         "plain PEFT": plain_step(base, dtype, terms, LORAS),
+    }
+
+
+def multi_version(base: Path, dtype: torch.dtype, rows: list[TokenRow]) -> dict:
+    """Four draw groups, each on the knowledge LoRA of another of five versions (bio's recipe)."""
+    versions = [Knowledge(f"version{v}", "passage", True, v) for v in range(5)]
+    names = [knowledge.name for knowledge in versions]
+    groups = [rows[g::4] for g in range(4)]
+    subjects = [[Subject(True, {v: r}) for r in group] for v, group in enumerate(groups)]
+    examples = skill_step(subjects, [Draw(versions[v]) for v in range(4)], 0.0)
+    terms = [(group, [names[v], SKILL], names[v], 0.25) for v, group in enumerate(groups)]
+    return {
+        "prereq": prereq_step(base, dtype, examples, names),
+        "plain PEFT": plain_step(base, dtype, terms, names),
     }
 
 
@@ -68,11 +83,16 @@ def main() -> None:
     ):
         rng = random.Random(0)
         small, large, passages = (12, 16, 3) if arguments.quick else (32, 32, 8)
-        statements, passages = profiles.statements(rng, 32), profiles.passages(rng, passages)
-        questions = profiles.questions(rng, 32)
+        if DEVICE != "cpu":  # a step that fills it
+            small, large, passages = 128, 128, 64
+        statements, passages = profiles.statements(rng, 2 * large), profiles.passages(rng, passages)
+        questions = profiles.questions(rng, large)
+        half = torch.float32 if DEVICE == "cpu" else torch.bfloat16
         contests = {
-            "mix_fp32": lambda: mix(base, torch.float32, rng, small),
-            "mix_bf16": lambda: mix(base, torch.bfloat16, rng, large),
+            "mix_fp32": lambda: mix(base, torch.float32, profiles.questions(rng, small)),
+            "mix_bf16": lambda: mix(base, torch.bfloat16, questions),
+            "mix_popqa": lambda: mix(base, half, profiles.popqa(rng, large)),
+            "multi_version": lambda: multi_version(base, half, questions),
             "cpt_statements": lambda: text(base, statements),
             "cpt_passages": lambda: text(base, passages),
             "cpt_trl_packing": lambda: with_trl(base, passages, scratch, ("packing",)),
@@ -89,10 +109,7 @@ def main() -> None:
             name: race(prepare(), repeats)
             for name, prepare in track(contests.items(), "contests", console=console)
         }
-    threads = (
-        f"{torch.get_num_threads()} threads" if DEVICE == "cpu" else torch.cuda.get_device_name()
-    )
-    show(f"medians of {repeats} turns; torch {torch.__version__}, {threads}", results)
+    show(f"medians of {repeats} turns; torch {torch.__version__}, {machine()}", results)
     for name, records in results.items():
         ratio(name, records, next(k for k in records if k != "prereq"))
 

@@ -190,7 +190,7 @@ class EvalConfig:
     name: str = MISSING
     scoring: str = "qa"  # qa | final_answer | facts | long_form
     max_new_tokens: int = 128
-    tokens_per_batch: int = 16384  # prompt and answer tokens generated at once
+    tokens_per_batch: int = 32768  # prompt and answer tokens generated at once
     bootstrap: int = 2000  # resamples of a confidence interval
     engine: str = "batches"  # batches | continuous (transformers' own, for GPUs) | server
     server: str | None = None  # URL of an OpenAI-compatible server

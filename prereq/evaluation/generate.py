@@ -12,7 +12,8 @@ from prereq.model.attention import in_place
 from prereq.model.head import head_logits
 from prereq.model.slots import NextTokens, Prompts, Slots
 
-PROMPT_TOKENS = 1024  # of the prompts that one forward reads (one prompt at least)
+PROMPT_TOKENS = 2048  # of the prompts that one forward reads (one prompt at least)
+SHORT = 32  # new tokens that there is room for at first
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,10 @@ def generate(
         return []
     end, device = tokenizer.eos_token_id, model.device
     waiting = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))  # longest last
-    room = len(prompts[waiting[-1]]) + max_new_tokens
-    slots = Slots(min(len(prompts), max(1, tokens_per_batch // room)), room, device)
+    longest = len(prompts[waiting[-1]])
+    limit = longest + max_new_tokens
+    count = min(len(prompts), max(1, tokens_per_batch // limit))
+    slots = Slots(count, longest + SHORT, limit, device)
     padded = not in_place(device, model.dtype)
     results: list[Generation | None] = [None] * len(prompts)
     rows: list[_Row] = []
@@ -82,9 +85,9 @@ def generate(
             row_layout=layout,
         ).last_hidden_state[0]
         logits = head_logits(model, states[layout.last] if fresh else states)
-        best, chosen = logits.max(-1)
-        sure = (best - logits.logsumexp(-1)).tolist()
-        for row, token, log_probability in zip(answering, chosen.tolist(), sure, strict=True):
+        best, chosen = logits.max(-1, keepdim=True)
+        sure = logits.sub_(best).exp_().sum(-1).log_().neg_().tolist()
+        for row, token, log_probability in zip(answering, chosen[:, 0].tolist(), sure, strict=True):
             row.ids.append(token)
             row.log_probability += log_probability
 

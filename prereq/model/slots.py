@@ -17,10 +17,10 @@ from prereq.model.attention import RowLayout
 
 
 class Slots:
-    """`count` slots of `room` tokens. Rows stand in the first `len(lengths)` of them."""
+    """`count` slots of `room` tokens, `limit` at most. Rows stand in the first `len(lengths)` of them."""
 
-    def __init__(self, count: int, room: int, device: torch.device):
-        self.count, self.room, self.device = count, room, device
+    def __init__(self, count: int, room: int, limit: int, device: torch.device):
+        self.count, self.room, self.limit, self.device = count, min(room, limit), limit, device
         self.lengths: list[int] = []  # tokens of each row so far
         self.layers: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # [count, room, H_kv, D]
 
@@ -33,6 +33,13 @@ class Slots:
         for whole, new in zip(self.layers[layer], (key, value), strict=True):
             whole.view(-1, *whole.shape[2:]).index_copy_(0, places, new.transpose(0, 1))
         return self.layers[layer]
+
+    def widen(self) -> None:
+        """Half as much room again. Most answers are short, so that the limit is seldom needed."""
+        more = min(self.limit, self.room + self.room // 2) - self.room
+        self.room += more
+        for layer, pair in self.layers.items():
+            self.layers[layer] = tuple(F.pad(whole, (0, 0, 0, 0, 0, more)) for whole in pair)
 
     def leave(self, ended: Sequence[int]) -> list[int]:
         """Free the slots of these rows; which rows stand in the slots now, by their old numbers."""
@@ -84,6 +91,8 @@ class NextTokens:
     def __init__(self, slots: Slots):
         self.slots, self.rows = slots, len(slots.lengths)
         self.longest = max(slots.lengths) + 1
+        if self.longest > slots.room:
+            slots.widen()
         self.position = slots.there(slots.lengths)  # [R]
         self.places = self.position + torch.arange(self.rows, device=slots.device) * slots.room
         seen = torch.arange(self.longest, device=slots.device) <= self.position[:, None]
