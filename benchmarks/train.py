@@ -82,20 +82,23 @@ def main() -> None:
         scratch,
     ):
         rng = random.Random(0)
-        small, large, passages = (12, 16, 3) if arguments.quick else (32, 32, 8)
+        subjects, statements, passages = (12, 32, 5) if arguments.quick else (32, 32, 8)
         if DEVICE != "cpu":  # a step that fills it
-            small, large, passages = 128, 128, 64
-        statements, passages = profiles.statements(rng, 2 * large), profiles.passages(rng, passages)
-        questions = profiles.questions(rng, large)
+            subjects, statements, passages = 128, 256, 64
+        statements, passages = (
+            profiles.statements(rng, statements),
+            profiles.passages(rng, passages),
+        )
+        questions = profiles.questions(rng, subjects)
         half = torch.float32 if DEVICE == "cpu" else torch.bfloat16
         contests = {
-            "mix_fp32": lambda: mix(base, torch.float32, profiles.questions(rng, small)),
+            "mix_fp32": lambda: mix(base, torch.float32, questions),
             "mix_bf16": lambda: mix(base, torch.bfloat16, questions),
-            "mix_popqa": lambda: mix(base, half, profiles.popqa(rng, large)),
+            "mix_popqa": lambda: mix(base, half, profiles.popqa(rng, subjects)),
             "multi_version": lambda: multi_version(base, half, questions),
             "cpt_statements": lambda: text(base, statements),
             "cpt_passages": lambda: text(base, passages),
-            "cpt_trl_packing": lambda: with_trl(base, passages, scratch, ("packing",)),
+            "cpt_trl_packing": lambda: with_trl(base, passages[:3], scratch, ("packing",)),
             "passages_trl": lambda: with_trl(base, passages, scratch),
             "statements_trl": lambda: with_trl(base, statements, scratch),
             "sft_trl": lambda: with_trl(base, questions, scratch),

@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
+from prereq.model.precision import product_dtype
+
 CHUNK = 2048  # labels whose logits stand in memory at once
 
 
@@ -50,6 +52,9 @@ class _FrozenHeadLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, hidden, weight, bias, targets, weights):
+        kind, stored = product_dtype(hidden.device.type, weight.dtype), hidden.dtype
+        hidden, weight = hidden.to(kind), weight.to(kind)
+        bias = None if bias is None else bias.to(kind)
         losses, grads = [], []
         for h, t, w in zip(*(x.split(CHUNK) for x in (hidden, targets, weights)), strict=True):
             logits = F.linear(h, weight, bias).float()
@@ -60,7 +65,7 @@ class _FrozenHeadLoss(torch.autograd.Function):
             if ctx.needs_input_grad[0]:
                 grad = logits.mul_(w[:, None] / total)
                 grad.scatter_add_(1, t[:, None], -w[:, None])
-                grads.append(grad.to(weight.dtype) @ weight)
+                grads.append((grad.to(kind) @ weight).to(stored))
         losses = torch.cat(losses)
         ctx.save_for_backward(torch.cat(grads) if grads else None)
         ctx.mark_non_differentiable(losses)
