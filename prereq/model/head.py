@@ -8,6 +8,7 @@ from transformers import PreTrainedModel
 from prereq.model.precision import product_dtype
 
 CHUNK = 2048  # labels whose logits stand in memory at once
+CAST_FROM = 150  # labels that make up for casting a head to the dtype of faster products
 
 
 def head_logits(model: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
@@ -52,7 +53,9 @@ class _FrozenHeadLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, hidden, weight, bias, targets, weights):
-        kind, stored = product_dtype(hidden.device.type, weight.dtype), hidden.dtype
+        stored = kind = hidden.dtype
+        if len(hidden) >= CAST_FROM:
+            kind = product_dtype(hidden.device.type, weight.dtype)
         hidden, weight = hidden.to(kind), weight.to(kind)
         bias = None if bias is None else bias.to(kind)
         losses, grads = [], []
