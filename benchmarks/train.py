@@ -82,7 +82,7 @@ def main() -> None:
         scratch,
     ):
         rng = random.Random(0)
-        subjects, statements, passages = (12, 32, 5) if arguments.quick else (32, 32, 8)
+        subjects, statements, passages = (16, 40, 4) if arguments.quick else (32, 64, 8)
         if DEVICE != "cpu":  # a step that fills it
             subjects, statements, passages = 128, 256, 64
         statements, passages = (
