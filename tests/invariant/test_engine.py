@@ -5,6 +5,7 @@ from importlib.util import find_spec
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -147,6 +148,27 @@ def test_rows_attention_equals_the_packed_masks_of_transformers(tiny_llama, atte
     assert results[0][0] == pytest.approx(results[1][0], rel=1e-5)
     for name, gradient in results[0][1].items():
         torch.testing.assert_close(results[1][1][name], gradient, **CLOSE)
+
+
+def test_rows_without_padding_share_tokens_like_padded_ones(tiny_llama, monkeypatch):
+    """As on CUDA, but for the kernel, which runs there only: here each row is attended to by itself."""
+
+    def row_by_row(layout, query, key, value, scaling, dropout):
+        parts = (x.transpose(0, 1).split(layout.lengths, 1) for x in (query, key, value))
+        rows = zip(*parts, strict=True)
+        settings = {"is_causal": True, "scale": scaling, "enable_gqa": True}
+        out = [F.scaled_dot_product_attention(*(x[None] for x in row), **settings) for row in rows]
+        return torch.cat(out, 2)[0].transpose(0, 1)
+
+    examples = text_step(random_rows(random.Random(12), 9), ("skill",))
+    assert pack(examples).tokens is not None
+    padded = engine(oracle.peft_model(tiny_llama(ROWS), {"skill": 8}, 2), examples, 4096)
+    monkeypatch.setattr(RowLayout, "_in_place", row_by_row)
+    monkeypatch.setattr(PackedLM, "pads", lambda self, device: False)
+    flat = engine(oracle.peft_model(tiny_llama(ROWS), {"skill": 8}, 2), examples, 4096)
+    assert flat[0] == pytest.approx(padded[0], rel=1e-5)
+    for name, gradient in padded[1].items():
+        torch.testing.assert_close(flat[1][name], gradient, **CLOSE)
 
 
 def test_gradients_with_activation_checkpointing_are_equal(tiny_llama):
