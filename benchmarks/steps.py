@@ -82,12 +82,17 @@ def command_line(
     parser.add_argument("--quick", action="store_true", help=quick)
     parser.add_argument(
         "--model",
+        metavar="FOLDER_OR_SHAPE",
         help=f"folder of the base, or a shape with random weights: {', '.join(SHAPES)} "
         "(default: SmolLM2-135M)",
     )
     if names:
-        parser.add_argument("--only", nargs="+", choices=names, help="these alone, quick or not")
+        told = f"these alone, quick or not: {', '.join(names)}"
+        parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=told)
     arguments = parser.parse_args()
+    if arguments.model and arguments.model not in SHAPES and not Path(arguments.model).is_dir():
+        shapes = ", ".join(SHAPES)
+        parser.error(f"--model {arguments.model}: no such folder, and no shape (shapes: {shapes})")
     with tempfile.TemporaryDirectory() as scratch:
         base = Path(scratch) / "base"
         if arguments.model in SHAPES:
