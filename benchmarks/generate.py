@@ -1,8 +1,8 @@
 """Generation speed in one run: `python -m benchmarks.generate [--quick] [--model FOLDER_OR_SHAPE]`.
 
 A skill LoRA is first trained for a few steps on invented questions with short answers, so that rows
-end by themselves, each at its own length. Then `prereq` (merged weights, batches by length, each row
-leaves at its end) takes turns with `transformers.generate` as one would call it: the adapter as PEFT
+end by themselves, each at its own length. Then `prereq` (merged weights, no padding, each row leaves
+at its end) takes turns with `transformers.generate` as one would call it: the adapter as PEFT
 loads it, padded batches of 64 in the order given. The line `ratio generate VALUE` compares the time of
 all answers; both must say the same. A model with random weights learns nothing in a few steps: it is
 given random prompts and writes 16 tokens after each, no end among them.
@@ -12,19 +12,18 @@ import random
 from pathlib import Path
 
 import torch
-from transformers import AutoTokenizer
 
 from benchmarks import rows as profiles
 from benchmarks.race import console, machine, race, ratio, show
 from benchmarks.shapes import random_weights
 from benchmarks.steps import DEVICE, adapted, command_line, load, optimizer_of, update
-from prereq.config import EvalConfig
+from prereq.config import EvalConfig, ModelConfig
 from prereq.data.batches import pack, split
 from prereq.data.tokens import TokenRow
 from prereq.evaluation.generate import generate
 from prereq.model import adapters
 from prereq.model.attention import NAME as ROWS
-from prereq.model.loading import padding_token
+from prereq.model.loading import load_tokenizer
 from prereq.model.lora import route
 from prereq.training.objectives import SKILL, text_step
 from prereq.training.packed import PackedLM
@@ -59,14 +58,15 @@ def questions(tokenizer, count: int, seed: int) -> tuple[list[list[int]], list[T
 
 
 def train_skill(base: Path, rows: list[TokenRow], folder: Path) -> None:
-    """A skill LoRA in `folder`, trained on `rows`, in batches of 16."""
+    """A skill LoRA in `folder`, trained on `rows` once, in batches of `BATCH`."""
     model, parameters = adapted(base, torch.float32, ROWS, (SKILL,), ())
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             parameter.data.zero_()
     packed, optimizer = PackedLM(model, route(model)), optimizer_of(parameters)
-    for step in range(len(rows) // BATCH):
-        optimizer.param_groups[0]["lr"] = 1e-3 * (1 - step / STEPS)
+    steps = len(rows) // BATCH
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = 1e-3 * (1 - step / steps)
         chosen = rows[step * BATCH : (step + 1) * BATCH]
         for part in split(text_step(chosen, (SKILL,)), 4096):
             packed(pack(part, DEVICE))[0].backward()
@@ -109,8 +109,7 @@ def contestants(
 def main() -> None:
     with command_line(__doc__, "160 questions, one dtype only") as (arguments, base, scratch):
         count = 160 if arguments.quick else 512
-        tokenizer = AutoTokenizer.from_pretrained(base)
-        tokenizer.pad_token = padding_token(tokenizer, base)
+        tokenizer = load_tokenizer(base, ModelConfig())
         skill, new_tokens = scratch / "skill", NEW_TOKENS
         if random_weights(base):
             new_tokens = 16
@@ -122,13 +121,11 @@ def main() -> None:
                 train_skill(base, questions(tokenizer, STEPS * BATCH, 0)[1], skill)
             prompts = questions(tokenizer, count, 1)[0]
         results = {}
-        kinds = {"generate": torch.float32, "generate, bf16": torch.bfloat16}
-        if DEVICE != "cpu":
-            kinds = {"generate": torch.bfloat16}
+        kinds = {"generate": torch.float32 if DEVICE == "cpu" else torch.bfloat16}
+        if DEVICE == "cpu" and not arguments.quick:
+            kinds["generate, bf16"] = torch.bfloat16
         for name, dtype in kinds.items():
-            if arguments.quick and len(results):
-                continue
-            said: dict[str, list] = {}
+            said: dict[str, list[str]] = {}
             entrants = contestants(base, skill, tokenizer, prompts, dtype, new_tokens, said)
             with console.status(name):
                 results[name] = race(entrants, 5)

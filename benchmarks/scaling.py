@@ -93,8 +93,7 @@ def tokens(base: Path, rng: random.Random) -> Table:
 def linear_parameters(base: Path) -> int:
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(base))
-    names = [(n, p) for n, p in model.named_parameters() if n.endswith("proj.weight")]
-    return sum(p.numel() for _, p in names)
+    return sum(p.numel() for n, p in model.named_parameters() if n.endswith("proj.weight"))
 
 
 def matmul_rate(dtype: torch.dtype) -> float:

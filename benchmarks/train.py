@@ -82,20 +82,17 @@ def main() -> None:
         scratch,
     ):
         rng = random.Random(0)
-        subjects, statements, passages = (16, 40, 4) if arguments.quick else (32, 64, 8)
+        subjects, facts, texts = (16, 40, 4) if arguments.quick else (32, 64, 8)
         if DEVICE != "cpu":  # a step that fills it
-            subjects, statements, passages = 128, 256, 64
-        statements, passages = (
-            profiles.statements(rng, statements),
-            profiles.passages(rng, passages),
-        )
+            subjects, facts, texts = 128, 256, 64
+        statements, passages = profiles.statements(rng, facts), profiles.passages(rng, texts)
         questions = profiles.questions(rng, subjects)
-        half = torch.float32 if DEVICE == "cpu" else torch.bfloat16
+        usual = torch.float32 if DEVICE == "cpu" else torch.bfloat16
         contests = {
             "mix_fp32": lambda: mix(base, torch.float32, questions),
             "mix_bf16": lambda: mix(base, torch.bfloat16, questions),
-            "mix_popqa": lambda: mix(base, half, profiles.popqa(rng, subjects)),
-            "multi_version": lambda: multi_version(base, half, questions),
+            "mix_popqa": lambda: mix(base, usual, profiles.popqa(rng, subjects)),
+            "multi_version": lambda: multi_version(base, usual, questions),
             "cpt_statements": lambda: text(base, statements),
             "cpt_passages": lambda: text(base, passages),
             "cpt_trl_packing": lambda: with_trl(base, passages[:3], scratch, ("packing",)),

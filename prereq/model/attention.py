@@ -73,13 +73,11 @@ class RowLayout:
 
     @cached_property
     def block(self) -> torch.Tensor:
-        """[C]: the token in each cell; a padding cell repeats its row's last one."""
-        if not self.padded:
-            return self._there(self.tokens)
-        length = torch.tensor(self.lengths)[:, None]
-        start = torch.tensor([0, *accumulate(self.lengths)])[:-1, None]
-        place = start + torch.minimum(torch.arange(self.longest), length - 1)
-        return self._there(self.tokens[place.flatten()])
+        """[C]: the token in each cell; in padding cells, which nothing reads, the first one."""
+        count = self.rows * self.longest if self.padded else len(self.tokens)
+        block = torch.zeros(count, dtype=torch.long)
+        block[self.cells] = self.tokens
+        return self._there(block)
 
     @cached_property
     def flat(self) -> torch.Tensor:
@@ -89,10 +87,8 @@ class RowLayout:
     @cached_property
     def read(self) -> torch.Tensor:
         """[C]: whether what attention gives for a cell goes on: once a token, and no padding."""
-        count = self.rows * self.longest if self.padded else len(self.tokens)
-        read = torch.zeros(count, dtype=torch.bool)
-        read[self.cells[self.first]] = True
-        return self._there(read)
+        read = torch.zeros(len(self.block), dtype=torch.bool, device=self.device)
+        return read.index_fill_(0, self.flat, True)
 
     @cached_property
     def again(self) -> tuple[torch.Tensor, torch.Tensor]:

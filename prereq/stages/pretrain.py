@@ -6,7 +6,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from prereq import ranks, track
-from prereq.config import Config
+from prereq.config import Architecture, Config
 from prereq.data.sources import read_text
 from prereq.data.tokens import text_rows
 from prereq.model.attention import NAME as ROWS
@@ -39,7 +39,7 @@ def pretrained(config: Config) -> Artifact:
         rows = text_rows(tokenizer, read_text(data.path, "pretrain", "train"), training.max_length)
         plan = text_plan(rows, training.batch_size, training.epochs, config.seed, route=())
         torch.manual_seed(config.seed)
-        model = LlamaForCausalLM(_shape(config, tokenizer))
+        model = LlamaForCausalLM(shape_of(config.model.architecture, tokenizer))
         settings = Run.of(config, "pretrain base model", training, folder, tracker)
         summary = train(model, plan, settings)
         model.config._attn_implementation = "sdpa"
@@ -51,8 +51,8 @@ def pretrained(config: Config) -> Artifact:
     return track.obtain(spec, config, make, uses=[data], collective=True)
 
 
-def _shape(config: Config, tokenizer) -> LlamaConfig:
-    shape = config.model.architecture
+def shape_of(shape: Architecture, tokenizer) -> LlamaConfig:
+    """The tiny model's configuration, with the special tokens of its tokenizer."""
     return LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=shape.width,

@@ -89,6 +89,10 @@ def test_packs_hold_the_budget_and_each_adapters_rows_are_one_span():
         assert all(len(spans) == 1 for spans in packed.spans.values())
         starts = (packed.position_ids[0] == 0).sum()
         assert starts == len(packed.lengths)
+        shared = pack(rows)
+        assert shared.lengths == packed.lengths
+        assert shared.spans["skill"] == [(0, shared.input_ids.shape[1])]
+        assert all(len(spans) == 1 for spans in shared.spans.values())
 
 
 def test_what_rows_of_a_route_begin_with_alike_is_computed_once():
