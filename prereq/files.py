@@ -1,0 +1,108 @@
+"""Files that can be trusted: read with clear errors, written whole, flushed to disk, without NaN.
+
+Our own JSON and JSON lines go through here. Lines end at line feeds and nowhere else:
+`str.splitlines` would also cut at U+2028 or U+0085, which stand in people's texts.
+"""
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from prereq.errors import PrereqError
+
+
+def read_json(file: Path, remedy: str) -> Any:
+    """The value in a JSON file. Raises PrereqError, which ends with `remedy`."""
+    try:
+        return parse_json(file.read_text("utf-8"))
+    except OSError as error:
+        raise PrereqError(f"{file}: cannot be read ({error.strerror}); {remedy}") from None
+    except ValueError as error:
+        raise PrereqError(f"{file}: not JSON ({error}); {remedy}") from None
+
+
+def parse_json(text: str) -> Any:
+    """The value that a JSON text holds. Raises ValueError, also for NaN, Infinity and deep nesting."""
+    try:
+        return json.loads(text, parse_constant=_not_a_number)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
+def read_lines(file: Path, remedy: str) -> list[Any]:
+    """The values of a JSON lines file of ours. Raises PrereqError, which ends with `remedy`."""
+    values = []
+    try:
+        text = file.read_text("utf-8")
+    except OSError as error:
+        raise PrereqError(f"{file}: cannot be read ({error.strerror}); {remedy}") from None
+    except ValueError as error:
+        raise PrereqError(f"{file}: not UTF-8 ({error}); {remedy}") from None
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            values.append(parse_json(line))
+        except ValueError as error:
+            raise PrereqError(f"{file} line {number}: not JSON ({error}); {remedy}") from None
+    return values
+
+
+def write_json(file: Path, value: Any, indent: int | None = 1) -> None:
+    """Write a JSON file whole or not at all. Raises ValueError for NaN or infinity."""
+    write_text(file, json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False))
+
+
+def write_lines(file: Path, values: Iterable[Any]) -> None:
+    """Write a JSON lines file whole or not at all. Raises ValueError for NaN or infinity."""
+    lines = (json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n" for value in values)
+    write_text(file, "".join(lines))
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a text file whole or not at all, and flush it to disk."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        temporary.write_text(text, "utf-8", newline="")
+        flush(temporary)
+        os.replace(temporary, file)
+    finally:
+        temporary.unlink(missing_ok=True)
+    flush(file.parent)
+
+
+def flush(path: Path) -> None:
+    """Have a file's content, or a folder's entries, reach the disk."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except PermissionError:  # a folder on Windows
+        return
+    try:
+        os.fsync(handle)
+    except OSError:  # some network file systems flush no folders
+        if not path.is_dir():
+            raise
+    finally:
+        os.close(handle)
+
+
+_digests: dict[tuple, str] = {}
+
+
+def sha256(file: Path) -> str:
+    """The digest of a file's content, read again only where its size or time of change differ."""
+    status = os.stat(file)
+    seen = str(file), status.st_size, status.st_mtime_ns
+    if seen not in _digests:
+        with open(file, "rb") as stream:
+            _digests[seen] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return _digests[seen]
+
+
+def _not_a_number(text: str) -> None:
+    raise ValueError(f"{text} is no JSON number")
