@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from prereq.command_line import conf_dir, register_schema
 from prereq.config import Config, layer
+from prereq.config.compose import conf_dir, register_schema
 
 LINEAR = {"llama3_8b": 6.98e9, "llama3_70b": 68.5e9, "smollm2_135m": 106.2e6, "tiny": 0.33e6}
 # Published sizes: entities of each kind, and tokens of a text of each form (statements of an entity

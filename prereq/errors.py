@@ -1,4 +1,16 @@
-"""The errors that are the user's to mend: printed as one message, never as a traceback."""
+"""The errors that a user can do something about: printed as one message, never as a traceback."""
+
+import errno
+import re
+
+BUG = "this is a bug in prereq {}: please report it, with the command and the lines above"
+# What a file system may refuse at any time, whatever the code does.
+REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+MOST = 8  # problems in one message; nobody reads more at once
+# In a URL: a user name with or without a password, and a key among the parameters.
+IN_URL = re.compile(
+    r"(?<=://)[^/\s@]+(?=@)|(?<=[?&])[^=&\s]*(?:key|token|secret|passw)[^=&\s]*=[^&\s]+", re.I
+)
 
 
 class PrereqError(Exception):
@@ -6,13 +18,15 @@ class PrereqError(Exception):
 
 
 class ConfigError(PrereqError):
-    """A configuration with problems: all of them at once, one a line."""
+    """A configuration with problems: all of them at once, one a line, passwords in URLs left out."""
 
     def __init__(self, problems: list[str]):
-        self.problems = problems
+        self.problems = [IN_URL.sub("…", problem) for problem in problems]
         count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
-        lines = "\n".join(f"  - {problem}" for problem in problems)
-        super().__init__(f"The configuration has {count}:\n{lines}")
+        lines = [f"  - {problem}" for problem in self.problems[:MOST]]
+        if len(problems) > MOST:
+            lines.append(f"  … and {len(problems) - MOST} more")
+        super().__init__("\n".join([f"The configuration has {count}:", *lines]))
 
 
 class Preempted(SystemExit):
@@ -27,3 +41,25 @@ class Preempted(SystemExit):
         super().__init__(message)
         self.message = message
         self.code = self.CODE
+
+
+class Failed(BaseException):
+    """What a command that runs one job failed with, as its cause.
+
+    No `Exception`, because Hydra answers those with a line that repeats the whole command.
+    """
+
+
+def explained(error: BaseException) -> str | None:
+    """What a user can do something about, in words; None for a bug of this project."""
+    if isinstance(error, PrereqError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in REFUSED:
+        return f"{error.filename or 'the file system'}: {error.strerror}; the same command goes on after that"
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return (
+            f"out of memory ({' '.join(str(error).split())[:200]}); less is taken by a smaller "
+            "stage.tokens_per_forward or eval.tokens_per_batch, model.gradient_checkpointing=true, and "
+            "stage.processes=1"
+        )
+    return None

@@ -1,17 +1,25 @@
 """Being told to stop: which signals say so, and what they do.
 
-While a model trains, the loop looks at a flag between steps and saves a checkpoint. Everywhere else
-the signal unwinds what runs, so that every lock is released. Either way `Preempted` comes out at
-the top: a command exits with it, a SLURM job is queued again (`hydra_plugins.prereq_slurm`).
+Before and after its work a command ends at once. While it works, a signal unwinds what runs, so that
+every lock is released; while a model trains, the loop looks at a flag between steps and saves a
+checkpoint. Either way a command ends without a traceback: after Ctrl-C with the code 130, else with
+that of `Preempted`, on which a SLURM job is queued again (`hydra_plugins.prereq_slurm`).
 """
 
+import os
 import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from prereq.errors import Preempted
 
 # SLURM sends SIGTERM when it preempts; submitit has it send SIGUSR2 before the time is up.
 SIGNALS = tuple(getattr(signal, n) for n in ("SIGTERM", "SIGUSR2") if hasattr(signal, n))
+INTERRUPTED = 130  # the exit code after Ctrl-C, as shells have it
+
+_received: BaseException | None = None  # what a signal was turned into
 
 
 def handle(handler: Any) -> list[Any]:
@@ -19,10 +27,81 @@ def handle(handler: Any) -> list[Any]:
     return [signal.signal(number, handler) for number in SIGNALS]
 
 
+def at_once() -> None:
+    """From here on a signal ends the process where it is: nothing is under way that could be lost."""
+    handle(_end)
+    _handle_interrupt(_end)
+
+
+def unwind() -> None:
+    """From here on a signal unwinds what runs; a second Ctrl-C does not wait for that."""
+    handle(stop)
+    _handle_interrupt(_interrupt)
+
+
 def stop(*_) -> None:
     """The handler outside of training: unwind, once."""
+    global _received
     handle(signal.SIG_IGN)
-    raise Preempted("stopped: the same command goes on from the last checkpoint")
+    _received = Preempted("stopped: the same command goes on from the last checkpoint")
+    raise _received
+
+
+def _interrupt(*_) -> None:
+    global _received
+    _handle_interrupt(_end)
+    _received = KeyboardInterrupt()
+    raise _received
+
+
+def _end(number: int, _: Any) -> None:
+    interrupted = number == signal.SIGINT
+    if os.environ.get("RANK", "0") == "0":  # of processes that train together, the first
+        what = b"\ninterrupted" if interrupted else b"stopped"
+        os.write(2, what + b": the same command goes on from what is finished\n")
+    os._exit(INTERRUPTED if interrupted else Preempted.CODE)
+
+
+def _handle_interrupt(handler: Any) -> None:
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in the background of a script
+        signal.signal(signal.SIGINT, handler)
+
+
+@contextmanager
+def imports() -> Iterator[None]:
+    """While modules are imported: a signal waits, because an import may swallow what it raises."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *SIGNALS)}
+    before = {n: handler for n, handler in before.items() if handler not in (None, signal.SIG_IGN)}
+    arrived: list[int] = []
+
+    def wait(number: int, frame: Any) -> None:
+        if arrived and number == signal.SIGINT:
+            _end(number, frame)
+        arrived.append(number)
+
+    for number in before:
+        signal.signal(number, wait)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if arrived:
+        signal.raise_signal(arrived[0])
+
+
+@contextmanager
+def unaltered() -> Iterator[None]:
+    """A signal comes out as what it is, whatever error the code that it interrupted made of it."""
+    try:
+        yield
+    except Exception:
+        if _received is None:
+            raise
+        raise _received from None
 
 
 class Asked:

@@ -20,8 +20,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from prereq import __version__
 from prereq.console import console
-from prereq.errors import Preempted, PrereqError
+from prereq.errors import BUG, Preempted, PrereqError, explained
 
 FINISHED = ("done", "failed", "lost")
 COLOURS = {"done": "green", "failed": "red", "lost": "red"}
@@ -94,10 +95,11 @@ def recorded() -> Iterator[Job]:
         job.state = "done"
     except Exception as error:
         job.state, job.error = "failed", f"{type(error).__name__}: {error}"
-        if isinstance(error, PrereqError):
-            console.print(f"error in job {job.number}: {job.error}", markup=False)
-        else:
+        text = explained(error)
+        if text is None:
             traceback.print_exception(error)
+            text = BUG.format(__version__)
+        console.print(f"error in job {job.number}: {text}", markup=False)
         raise JobFailed(f"job {job.number} failed: {job.error}") from None
     except BaseException as stopped:
         job.state = "requeued" if job.log else "stopped"

@@ -7,7 +7,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from prereq import track
-from prereq.command_line import conf_dir, register_schema
+from prereq.config.compose import conf_dir, register_schema
 from prereq.errors import Preempted
 from prereq.store import Artifact, Spec
 

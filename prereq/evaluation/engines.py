@@ -4,6 +4,7 @@ An engine is a function `answer(adapters, prompts, on_done)` that returns a `Gen
 (token ids), greedily, with the given adapter folders merged into the base model.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -79,7 +80,7 @@ def _served(config: Config, tokenizer, folders, prompts, on_done) -> list[Genera
         raise PrereqError("eval.engine=server: pip install 'prereq[server]'") from None
     client = openai.OpenAI(
         base_url=f"{config.eval.server.rstrip('/').removesuffix('/v1')}/v1",
-        api_key=config.eval.api_key or "none",
+        api_key=os.environ.get(config.eval.api_key_env) or "none",
         max_retries=3,
     )
 

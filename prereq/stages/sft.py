@@ -77,7 +77,7 @@ def skill_adapter(config: Config) -> Artifact:
             subjects,
             [Knowledge(s.name, s.form, s.fictitious, s.version) for s in sources],
             batch_size=training.batch_size,
-            draw_group=recipe.draw_group,
+            draw_group=recipe.draw_group or training.batch_size,
             epochs=training.epochs,
             seed=config.seed,
             alternate=recipe.alternate,

@@ -4,9 +4,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from prereq.command_line import conf_dir, register_schema
 from prereq.config import Config, layer
-from prereq.validate import problems
+from prereq.config.checks import problems
+from prereq.config.compose import conf_dir, register_schema
 
 # name: (form, fictitious, version, split, max length, epochs, batch)
 KNOWLEDGE = {

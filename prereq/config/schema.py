@@ -1,7 +1,7 @@
 """The typed schema of every configuration.
 
 YAML under `conf/` holds values; these dataclasses say which keys there are and of which type, so a
-wrong key or type fails when the config is composed. `prereq.validate` says which values make
+wrong key or type fails when the config is composed. `prereq.config.checks` says which values make
 sense together. Group choices (`stage=sft`) are Hydra's business and do not appear here.
 """
 
@@ -48,10 +48,10 @@ class KnowledgeSource:
 class SkillRecipe:
     """The task data and how the skill LoRA is trained on it."""
 
-    subset: str = MISSING
-    splits: list[str] = MISSING
+    subset: str | None = None
+    splits: list[str] = field(default_factory=list)
     training: Training = field(default_factory=Training)
-    draw_group: int = MISSING  # consecutive subjects that share one draw of knowledge LoRAs
+    draw_group: int | None = None  # consecutive subjects that share one draw of knowledge LoRAs
     alternate: bool = False  # even groups draw from one form of knowledge, odd ones from the other
     real_weight: float = 0.0  # weight of the plain term, CE(base + skill) on real rows
     keep_epochs: bool = False  # keep the adapter of every epoch, so that evaluation may choose
@@ -195,7 +195,7 @@ class EvalConfig:
     engine: str = "batches"  # batches | continuous (transformers' own, for GPUs) | server
     server: str | None = None  # URL of an OpenAI-compatible server
     served_as: str | None = None  # the name there of the base model with the skill
-    api_key: str | None = None
+    api_key_env: str = "OPENAI_API_KEY"  # the environment variable that holds the server's key
     requests: int = 16  # to the server at once
 
 

@@ -1,0 +1,156 @@
+"""One command: compose, check, dispatch to its stage.
+
+This module imports no torch, so `--help`, `--cfg job` and every complaint about a configuration come
+at once.
+"""
+
+import importlib
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from string import Template
+
+import hydra
+from hydra import version
+from hydra._internal.utils import _run_hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from prereq import __version__, ranks, stopping, sweeps
+from prereq.config.build import build
+from prereq.config.command_line import arguments, check, compared
+from prereq.config.compose import Composer, conf_dir, register_schema
+from prereq.config.files import reason
+from prereq.console import console
+from prereq.errors import BUG, ConfigError, Failed, Preempted, explained
+
+STAGES = {
+    "pretrain": "prereq.stages.pretrain",
+    "cpt": "prereq.stages.cpt",
+    "sft": "prereq.stages.sft",
+    "eval": "prereq.stages.eval",
+    "pipeline": "prereq.stages.pipeline",
+    "report": "prereq.stages.report",
+}
+
+
+def run(cfg: DictConfig) -> float | None:
+    """One job: the composed configuration as dataclasses, checked, to the runner of its stage.
+
+    Returns the value that a sweeper optimises: see `prereq.sweeps.outcome`.
+    """
+    context = HydraConfig.get()
+    try:
+        with sweeps.recorded() as job, stopping.unaltered():
+
+            def compose(overrides: Sequence[str]) -> DictConfig:
+                return hydra.compose(context.job.config_name, list(overrides))
+
+            config = build(cfg, compared(cfg, list(context.overrides.task), compose))
+            with stopping.imports():
+                stage = importlib.import_module(STAGES[config.stage.name])
+            made = stage.run(config)
+            job.score, job.measure, job.artifact = sweeps.outcome(made, config.method.name)
+            return job.score
+    except Exception as error:
+        if context.mode == RunMode.MULTIRUN:
+            raise
+        raise Failed from error
+
+
+def main() -> None:
+    """The command line: exits with 0, 1 (a bug, or a job that failed), 2 (bad input), 75 or 130."""
+    stopping.unwind()
+    sys.stdout.reconfigure(errors="backslashreplace")  # for a terminal without our signs
+    try:
+        _main(sys.argv[1:])
+        sys.stdout.flush()
+    except Failed as failed:
+        sys.exit(_told(failed.__cause__))
+    except Exception as error:
+        sys.exit(_told(error))
+    except Preempted as stopped:
+        if ranks.first():
+            console.print(stopped.message, markup=False)
+        ranks.leave()
+        raise
+    except KeyboardInterrupt:
+        if ranks.first():
+            console.print("\ninterrupted: the same command goes on from the last checkpoint")
+        sys.exit(stopping.INTERRUPTED)
+    finally:
+        sweeps.show()
+        stopping.at_once()
+
+
+def _main(words: list[str]) -> None:
+    if "--version" in words:
+        print(f"prereq {__version__} (Hydra {hydra.__version__})")
+        return
+    register_schema()
+    ranks.join()
+    # Hydra would print a shortened traceback of its own; errors are ours to present.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    version.setbase("1.3")
+    args, parser = arguments(words)
+    if args.help:
+        print(_help(Composer("config", args.config_dir)))
+        return
+    if not (args.hydra_help or args.shell_completion or args.info):
+        args.overrides, folder = check(args)
+        if not args.cfg:
+            _make(folder)
+    try:
+        _run_hydra(args, parser, run, str(conf_dir()), "config")
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError([reason(error)]) from None
+    ranks.leave()
+    if any(job.state in ("failed", "lost") for job in sweeps.jobs_here()):
+        sys.exit(1)  # a sweeper may go on after a failure
+
+
+def _help(composer: Composer) -> str:
+    """The help of conf/config.yaml; what there is to choose from is read off the folders."""
+    text = OmegaConf.load(conf_dir() / "config.yaml").hydra.help.template
+    groups = sorted(group for group in composer.groups if not group.startswith("hydra"))
+    lines = [f"{group}: {', '.join(composer.options(group))}" for group in groups]
+    return Template(text).substitute(APP_CONFIG_GROUPS="\n".join(lines) + "\n")
+
+
+def _make(folder: str) -> None:
+    """Make the output folder, and a file in it for a moment: before anything else is made."""
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            [
+                f"output_dir={folder}: cannot be written ({error.strerror}); choose a folder of your own"
+            ]
+        ) from None
+
+
+def _told(error: BaseException) -> int:
+    """Print what went wrong, a bug with its traceback; the exit code."""
+    if isinstance(error, sweeps.JobFailed):  # told where it happened, and in the table
+        return 1
+    if isinstance(error, BrokenPipeError):  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # as shells have it: 128 and SIGPIPE
+    message = explained(error)
+    if message is None:
+        traceback.print_exception(error)
+        console.print(f"[bold red]error[/bold red] {BUG.format(__version__)}")
+        return 1
+    if ranks.first():
+        console.print("[bold red]error[/bold red]", end=" ")
+        console.print(message, markup=False)
+    return 2

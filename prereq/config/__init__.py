@@ -1,0 +1,43 @@
+"""The configuration: its schema, what its values may be, and how the command line composes it."""
+
+from prereq.config.schema import (
+    AdapterConfig,
+    Architecture,
+    CitiesConfig,
+    Config,
+    DatasetConfig,
+    EvalConfig,
+    KnowledgeSource,
+    LoraSettings,
+    MethodConfig,
+    ModelConfig,
+    SkillRecipe,
+    StageConfig,
+    TestSplit,
+    TrackerConfig,
+    Training,
+    WorldConfig,
+    layer,
+    with_method,
+)
+
+__all__ = [
+    "AdapterConfig",
+    "Architecture",
+    "CitiesConfig",
+    "Config",
+    "DatasetConfig",
+    "EvalConfig",
+    "KnowledgeSource",
+    "LoraSettings",
+    "MethodConfig",
+    "ModelConfig",
+    "SkillRecipe",
+    "StageConfig",
+    "TestSplit",
+    "TrackerConfig",
+    "Training",
+    "WorldConfig",
+    "layer",
+    "with_method",
+]

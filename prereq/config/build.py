@@ -1,0 +1,120 @@
+"""From the composed configuration to dataclasses: nothing missing, every value checked.
+
+Only what the command needs is required: plain fine-tuning needs no knowledge, knowledge LoRAs no skill.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from prereq.config import checks
+from prereq.config.schema import Config, Training
+from prereq.config.shape import kinds, shown
+from prereq.config.values import PATHS
+from prereq.errors import ConfigError
+
+Where = Callable[[str], str]  # the end of a message: in which file a missing key belongs
+
+
+def build(
+    cfg: DictConfig, methods: Sequence[DictConfig] = (), where: Where = lambda key: ""
+) -> Config:
+    """The configuration as dataclasses; `methods` are those that a pipeline compares.
+
+    Raises ConfigError with all that is missing, or else with every problem of the values.
+    """
+    gaps: list[str] = []
+    plain = _plain(cfg, "", gaps, where)
+    compared = [_plain(method, "method.", gaps, where) for method in methods]
+    gaps += _needed(plain, compared or [plain.method], where)
+    if gaps:
+        raise ConfigError(gaps)
+    config: Config = OmegaConf.to_object(cfg)
+    config.compare = [OmegaConf.to_object(method) for method in methods]
+    for key in PATHS:
+        _expand(config, key)
+    found = checks.problems(config)
+    if found:
+        raise ConfigError(found)
+    return config
+
+
+def _plain(node: Any, prefix: str, gaps: list[str], where: Where) -> Any:
+    """The node as lists and namespaces; what is missing or cannot be resolved is None, and told."""
+    many = OmegaConf.is_list(node)
+    values = {}
+    for name in range(len(node)) if many else node:
+        key, value = f"{prefix}{name}", None
+        if OmegaConf.is_missing(node, name):
+            gaps.append(f"{key}: missing{where(key)}")
+        else:
+            try:
+                value = node[name]
+            except (OmegaConfBaseException, RecursionError) as error:
+                gaps.append(_unresolved(key, node, name, error))
+        if OmegaConf.is_config(value):
+            value = _plain(value, f"{key}.", gaps, where)
+        values[str(name)] = value
+    return list(values.values()) if many else SimpleNamespace(**values)
+
+
+def _unresolved(key: str, node: Any, name: Any, error: Exception) -> str:
+    raw = OmegaConf.to_container(node, resolve=False)[name]
+    reason = str(error).splitlines()[0] if str(error) else "refers to itself"
+    return (
+        f"{key}={shown(raw)}: {reason}; an environment variable is written ${{oc.env:NAME}}, and "
+        "text that holds '${' as '\\${'"
+    )
+
+
+def _needed(cfg: Any, methods: Sequence[Any], where: Where) -> list[str]:
+    """What the command needs beyond the keys that are always there. `cfg` is plain: see `_plain`."""
+    data, stage, found = cfg.dataset, cfg.stage.name, []
+    draws = [m.name for m in methods if m.knowledge] if checks.trains_skill(cfg) else []
+    plugs = checks.evaluates(cfg) and any(t.plug_in for t in data.tests)
+    recipes = {}
+    if checks.trains_skill(cfg):
+        recipes["dataset.skill.training"] = [data.skill.training, cfg.stage]
+        wanted = {
+            "subset": "the folder of the task's rows",
+            "splits": "a list, for example [train]",
+        }
+        found += [
+            f"dataset.skill.{name}: missing ({what}); stage={stage} trains a skill{where('dataset.skill')}"
+            for name, what in wanted.items()
+            if getattr(data.skill, name) in (None, [])
+        ]
+    if draws and data.skill.draw_group is None:
+        found.append(
+            f"dataset.skill.draw_group: missing; method={draws[0]} draws knowledge LoRAs for so many "
+            f"consecutive subjects at a time, for example 16{where('dataset.skill')}"
+        )
+    if stage == "cpt" or draws or (plugs and any(m.knowledge for m in methods)):
+        for i, source in enumerate(data.knowledge):
+            if stage != "cpt" or cfg.knowledge is None or source.name in cfg.knowledge:
+                layers = [data.knowledge_training, source.training]
+                layers += [cfg.stage] if stage == "cpt" else []
+                recipes[f"dataset.knowledge.{i}.training"] = layers
+    if cfg.model.source == "tiny" and stage != "report":
+        recipes["dataset.pretrain"] = [data.pretrain, *([cfg.stage] if stage == "pretrain" else [])]
+    for key, layers in recipes.items():
+        absent = [n for n in kinds(Training) if all(getattr(x, n) is None for x in layers)]
+        if absent:
+            found.append(f"{key}: no value for {', '.join(absent)}{where(key)}")
+    if stage == "pipeline" and not methods:
+        found.append("dataset.methods: empty; name the methods to compare, or one by method=…")
+    return found
+
+
+def _expand(config: Config, key: str) -> None:
+    """Put the home folder in place of a leading `~`."""
+    *parents, name = key.split(".")
+    node: Any = config
+    for parent in parents:
+        node = getattr(node, parent)
+    if getattr(node, name):
+        setattr(node, name, os.path.expanduser(getattr(node, name)))
