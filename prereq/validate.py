@@ -8,7 +8,7 @@ from prereq.config import Config, Training, layer
 
 FORMS = ("passage", "statement")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
-ENGINES = ("batches", "continuous", "server")
+ENGINES = ("batches", "server")
 SCORINGS = ("qa", "final_answer", "facts", "long_form")
 WORDINGS = 6  # in which the embedded world can state a fact
 ATTENTION = ("auto", "rows", "sdpa", "eager", "flash_attention_2", "flex_attention")
@@ -132,6 +132,7 @@ def _training(config: Config) -> list[str]:
         ]
     found += at_least("eval.requests", config.eval.requests, 1)
     found += one_of("stage.prerequisites", stage.prerequisites, ("make", "require"))
+    found += one_of("stage.engine", stage.engine, ("packed", "padded"))
     found += at_least("stage.processes", stage.processes, 1)
     found += at_least("stage.tokens_per_forward", stage.tokens_per_forward, 1)
     found += at_least("stage.checkpoint_seconds", stage.checkpoint_seconds, 0)
@@ -143,6 +144,13 @@ def _model(config: Config) -> list[str]:
     found += one_of("model.source", model.source, ("hub", "tiny", "smollm2"))
     found += one_of("model.dtype", model.dtype, DTYPES)
     found += one_of("model.attn_implementation", model.attn_implementation, ATTENTION)
+    if model.quantize is not None:
+        found += one_of("model.quantize", model.quantize, ("4bit", "8bit"))
+        if config.stage.engine != "padded":
+            found.append(
+                f"model.quantize={model.quantize}: the packed engine multiplies plain weights; add "
+                "stage.engine=padded"
+            )
     if model.source == "hub" and not model.path:
         found.append("model.path: empty; name a Hub id or a local folder")
     if model.source == "tiny" and config.dataset.source != "world":

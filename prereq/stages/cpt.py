@@ -15,8 +15,8 @@ from prereq.data.sources import read_text
 from prereq.data.tokens import text_rows
 from prereq.errors import PrereqError
 from prereq.model import adapters
-from prereq.model.loading import attention_for_training, dtype_of, load_model, load_tokenizer
-from prereq.model.lora import route
+from prereq.model.loading import load_model, load_tokenizer
+from prereq.model.precision import dtype_of
 from prereq.stages import inputs
 from prereq.store import Artifact
 from prereq.training.loop import Part, Run, device, train
@@ -93,15 +93,13 @@ def _train(config: Config, missing: dict[store.Spec, Path], tracker: track.Track
         parts.append(Part(source.name, training, plan.steps))
 
     lora = config.adapter.knowledge
-    model = load_model(base.path, config.model, attention_for_training(config.model, device()))
+    model = load_model(base.path, config.model, config.stage.engine, device())
     model = adapters.attach(model, list(plans), lora, base.path, {}, config.seed)
-    routing = route(model)
-    routing.dropout |= dict.fromkeys(plans, lora.dropout)
     first = next(iter(plans))
     plan = plans[first] if len(plans) == 1 else together(plans)
     label = f"knowledge {', '.join(plans)}"
     settings = Run.of(config, label, parts[0].training, folders[first], tracker)
-    summary = train(model, plan, settings, routing, parts=parts)
+    summary = train(model, plan, settings, dict.fromkeys(plans, lora.dropout), parts=parts)
     for name, folder in folders.items():
         adapters.save(model, name, folder, lora.dropout)
         if name != first and ranks.first():

@@ -19,8 +19,9 @@ from prereq.errors import PrereqError
 from prereq.evaluation import score
 from prereq.evaluation.engines import engine
 from prereq.evaluation.score import Item
-from prereq.model import adapters
-from prereq.model.loading import dtype_of, load_tokenizer
+from prereq.model.adapter_files import check_base, fetch
+from prereq.model.loading import load_tokenizer
+from prereq.model.precision import dtype_of
 from prereq.stages import cpt, inputs, sft
 from prereq.store import Artifact
 
@@ -118,7 +119,7 @@ def generations(config: Config, data: Artifact, skill: Artifact, asked: list[str
 
     def make(folder: Path, _: track.Tracker) -> dict:
         tokenizer = load_tokenizer(base.path, config.model)
-        generate = engine(config, base.path, tokenizer)
+        generate = engine(config.eval, config.model, config.stage.engine, base.path, tokenizer)
         right = _scorer(config, data)
         items = {test.name: _items(config, data, test) for test in tests}
         kept = _epochs(skill)
@@ -176,8 +177,8 @@ def _skill(config: Config) -> Artifact:
     if not config.skill:
         return sft.skill_adapter(config)
     base = inputs.base_model(config)
-    folder = adapters.fetch(config.skill)
-    adapters.check_base(folder, base.path)
+    folder = fetch(config.skill)
+    check_base(folder, base.path)
     reference = str(folder) if Path(config.skill).exists() else config.skill
     return Artifact(folder, reference)
 

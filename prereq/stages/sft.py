@@ -14,8 +14,8 @@ from prereq.data.rows import SkillRow
 from prereq.data.sources import read_skill
 from prereq.errors import PrereqError
 from prereq.model import adapters
-from prereq.model.loading import attention_for_training, dtype_of, load_model, load_tokenizer
-from prereq.model.lora import route
+from prereq.model.loading import load_model, load_tokenizer
+from prereq.model.precision import dtype_of
 from prereq.stages import cpt, inputs
 from prereq.store import Artifact
 from prereq.training.loop import Run, device, train
@@ -84,20 +84,19 @@ def skill_adapter(config: Config) -> Artifact:
             real_weight=real_weight if knowledge else 0.0,
         )
 
-        model = load_model(base.path, config.model, attention_for_training(config.model, device()))
+        model = load_model(base.path, config.model, config.stage.engine, device())
         frozen = {name: artifact.path for name, artifact in knowledge.items()}
         model = adapters.attach(model, SKILL, lora, base.path, frozen, config.seed)
-        routing = route(model)
-        routing.dropout[SKILL] = lora.dropout
+        dropout = {SKILL: lora.dropout}
         if config.adapter.frozen_dropout:
-            routing.dropout |= dict.fromkeys(frozen, config.adapter.knowledge.dropout)
+            dropout |= dict.fromkeys(frozen, config.adapter.knowledge.dropout)
 
         def keep(epoch: int) -> None:
             if recipe.keep_epochs:
                 adapters.save(model, SKILL, folder / "epochs" / f"{epoch:03d}", lora.dropout)
 
         settings = Run.of(config, f"skill {method.name}", training, folder, tracker)
-        summary = train(model, plan, settings, routing, keep)
+        summary = train(model, plan, settings, dropout, keep)
         adapters.save(model, SKILL, folder, lora.dropout)
         return {"summary": summary | {"subjects": len(subjects)}}
 

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from prereq import ranks
-from prereq.model.adapters import spread_like, whole
+from prereq.model.adapters import full_tensor, shard_like
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
@@ -26,7 +26,7 @@ def save(folder: Path, step: int, trained: dict[str, torch.Tensor], optimizer) -
         state = optimizer.state.get(parameter, {})  # none yet: its part has not begun
         values = {"parameter": parameter} | {m: state[m] for m in MOMENTS if m in state}
         for kind, value in values.items():
-            tensors[f"{kind}:{name}"] = whole(value).cpu().contiguous()
+            tensors[f"{kind}:{name}"] = full_tensor(value).cpu().contiguous()
     if not ranks.first():
         return
     scratch, place, old = (
@@ -59,9 +59,9 @@ def load(folder: Path, trained: dict[str, torch.Tensor], optimizer: torch.optim.
     }:
         return 0  # of a run that trained other adapters together
     for name, parameter in trained.items():
-        parameter.data.copy_(spread_like(parameter, tensors[f"parameter:{name}"]))
+        parameter.data.copy_(shard_like(parameter, tensors[f"parameter:{name}"]))
         moments = {
-            m: spread_like(parameter, tensors[f"{m}:{name}"])
+            m: shard_like(parameter, tensors[f"{m}:{name}"])
             for m in MOMENTS
             if f"{m}:{name}" in tensors
         }

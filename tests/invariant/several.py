@@ -15,7 +15,6 @@ from prereq.config import Config, LoraSettings, Training
 from prereq.data.tokens import TokenRow
 from prereq.model import adapters
 from prereq.model.attention import NAME as ROWS
-from prereq.model.lora import route
 from prereq.track import Tracker
 from prereq.training.loop import Run, train
 from prereq.training.objectives import SKILL, Knowledge, Subject
@@ -86,10 +85,8 @@ def main(folder: Path, sharded: bool) -> None:
         ranks.by_first(lambda: None)
         lora = LoraSettings(r=4, dropout=0.05, target_modules=oracle.MODULES)
         model = adapters.attach(llama(ROWS), SKILL, lora, "base", frozen, seed=3)
-        routing = route(model)
-        routing.dropout[SKILL] = lora.dropout
         tracker = Tracker(config, None, place)
-        train(model, plan, Run(name, TRAINING, 30, 600, 1, place, tracker), routing)
+        train(model, plan, Run(name, TRAINING, "packed", 30, 600, 1, place, tracker), {SKILL: 0.05})
         adapters.save(model, SKILL, place, 0.0)
 
 
