@@ -44,6 +44,11 @@ def first() -> bool:
     return int(os.environ.get("RANK", 0)) == 0
 
 
+def sharded() -> bool:
+    """Whether Accelerate is to shard the model over the processes (FSDP)."""
+    return count() > 1 and os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true"
+
+
 def state():
     """Accelerate's account of the processes; the first call makes the process group."""
     import torch

@@ -64,8 +64,22 @@ def attach(
         peft_model.peft_config[name].base_model_name_or_path = str(base)
     for other, lora in loras.items():
         peft_model.load_adapter(str(lora.folder), adapter_name=other, is_trainable=False)
+    _materialize(peft_model)
     train_only(peft_model, names)
     return peft_model
+
+
+def _materialize(peft_model: PeftModel) -> None:
+    """Give adapters storage of their own where the base is a mere shape (see `loading`).
+
+    Accelerate finds the optimizer's parameters again by the address of their storage. What is in it
+    comes from the first process.
+    """
+    for _, layer in lora_layers(peft_model):
+        for matrices in (layer.lora_A, layer.lora_B):
+            for matrix in matrices.values():
+                if matrix.weight.is_meta:
+                    matrix.to_empty(device="cpu")
 
 
 def lora_layers(model: nn.Module) -> Iterator[tuple[str, LoraLayer]]:

@@ -7,8 +7,10 @@ from collections.abc import Collection
 from pathlib import Path
 
 import torch
+from accelerate import init_empty_weights
 from torch import nn
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     BitsAndBytesConfig,
@@ -17,6 +19,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from prereq import ranks
 from prereq.config import ModelConfig
 from prereq.console import say
 from prereq.errors import PrereqError
@@ -77,14 +80,18 @@ def _load(path: Path | str, config: ModelConfig, attention: str | None) -> PreTr
     arguments = {} if attention is None else {"attn_implementation": attention}
     if config.quantize:
         arguments["quantization_config"] = _quantization(config)
+    arguments["dtype"] = getattr(torch, dtype_of(config))
+    arguments["trust_remote_code"] = config.trust_remote_code
     try:
+        if ranks.sharded() and not ranks.first():
+            # Its shape alone: Accelerate hands out the weights that the first process reads.
+            shape = AutoConfig.from_pretrained(path, trust_remote_code=config.trust_remote_code)
+            with init_empty_weights(include_buffers=False):
+                model = AutoModelForCausalLM.from_config(shape, **arguments)
+            model.tie_weights()
+            return model
         model, loaded = AutoModelForCausalLM.from_pretrained(
-            path,
-            dtype=getattr(torch, dtype_of(config)),
-            trust_remote_code=config.trust_remote_code,
-            use_safetensors=True,
-            output_loading_info=True,
-            **arguments,
+            path, use_safetensors=True, output_loading_info=True, **arguments
         )
     except Exception as error:  # whatever a broken file makes a library raise
         raise PrereqError(_not_loaded("model", path, error, attention)) from None

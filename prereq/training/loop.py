@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs, DistributedType
+from accelerate import Accelerator, DistributedDataParallelKwargs
 from torch import nn
 
 from prereq import ranks
@@ -162,8 +162,7 @@ def language_model(
 ) -> PackedLM | PaddedLM:
     """The model as `run.engine` computes it, checked, on the device where it trains."""
     check_tables(model, plan, run.label)
-    sharded = accelerator.distributed_type == DistributedType.FSDP
-    if not sharded:
+    if not ranks.sharded():
         model.to(accelerator.device)
     if run.engine == "padded":
         if dropout:

@@ -32,6 +32,10 @@ class PackedLM(nn.Module):
         self._no_split_modules = getattr(inner, "_no_split_modules", None)
         object.__setattr__(self, "inner", inner)  # registered once, under `model`
 
+    def tie_weights(self) -> None:
+        """Accelerate ties the weights again that sharding has taken apart."""
+        self.inner.tie_weights()
+
     def packs(self, examples: Sequence[Example], budget: int) -> list[list[Example]]:
         """Rows into packs of at most `budget` tokens (a longer row has a pack of its own)."""
         return batches.split(examples, budget)

@@ -54,6 +54,10 @@ class PaddedLM(nn.Module):
         ]
         self.active: tuple[str, ...] = ()
 
+    def tie_weights(self) -> None:
+        """Accelerate ties the weights again that sharding has taken apart."""
+        self.inner.tie_weights()
+
     def packs(self, examples: Sequence[Example], budget: int) -> list[list[Example]]:
         """Rows of one route together, at most `budget` tokens with padding (one row at least)."""
         packs: list[list[Example]] = []
