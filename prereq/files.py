@@ -18,7 +18,7 @@ from prereq.errors import PrereqError
 def read_json(file: Path, remedy: str) -> Any:
     """The value in a JSON file. Raises PrereqError, which ends with `remedy`."""
     try:
-        return parse_json(file.read_text("utf-8"))
+        return parse_json(file.read_text("utf-8-sig"))  # editors may add a byte-order mark
     except OSError as error:
         raise PrereqError(f"{file}: cannot be read ({error.strerror}); {remedy}") from None
     except ValueError as error:
@@ -26,9 +26,12 @@ def read_json(file: Path, remedy: str) -> Any:
 
 
 def parse_json(text: str) -> Any:
-    """The value that a JSON text holds. Raises ValueError, also for NaN, Infinity and deep nesting."""
+    """The value that a JSON text holds.
+
+    Raises ValueError, also for NaN, Infinity, a key given twice and deep nesting.
+    """
     try:
-        return json.loads(text, parse_constant=_not_a_number)
+        return _decoder.decode(text)
     except RecursionError:
         raise ValueError("nested too deep") from None
 
@@ -106,3 +109,16 @@ def sha256(file: Path) -> str:
 
 def _not_a_number(text: str) -> None:
     raise ValueError(f"{text} is no JSON number")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, none of whose values is lost because its key comes again."""
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice!r} comes twice")
+    return value
+
+
+_decoder = json.JSONDecoder(parse_constant=_not_a_number, object_pairs_hook=_object)

@@ -124,7 +124,7 @@ def rows_for(config: Config, rows: Sequence[SkillRow]) -> list[SkillRow]:
         _need(config, real, "known (0 or 1)", lambda row: row.known is not None)
         real = [row for row in real if row.known]
     if method.popular:
-        _need(config, real, "s_pop (page views)", lambda row: "s_pop" in row.extra)
+        _need(config, real, "s_pop (page views)", lambda row: row.extra.get("s_pop") is not None)
         better_known = sorted(real, key=lambda row: row.extra["s_pop"], reverse=True)
         real = better_known[: (len(real) + 1) // 2]
     if config.dataset.fictitious_entities is not None:
@@ -142,10 +142,12 @@ def rows_for(config: Config, rows: Sequence[SkillRow]) -> list[SkillRow]:
 
 
 def _need(config: Config, rows: Sequence[SkillRow], column: str, has: Callable) -> None:
-    if not all(has(row) for row in rows):
+    lacking = [row.place for row in rows if not has(row)]
+    if lacking:
         raise PrereqError(
             f"method={config.method.name}: every real row of dataset={config.dataset.name} needs the "
-            f"column {column}; add it or choose another method"
+            f"column {column}, which {len(lacking)} of {len(rows)} lack ({', '.join(lacking[:3])}); add "
+            "it or choose another method"
         )
 
 

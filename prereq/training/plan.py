@@ -12,6 +12,7 @@ from functools import lru_cache
 from math import ceil
 
 from prereq.data.batches import TERMS
+from prereq.data.checks import version_faults
 from prereq.data.rows import SkillRow
 from prereq.data.tokens import Example, TokenRow, skill_row
 from prereq.errors import PrereqError
@@ -117,24 +118,12 @@ def subjects_of(
         return [
             Subject(row.fictitious, {None: skill_row(tokenizer, row, max_length)}) for row in rows
         ]
+    for row, fault in version_faults(rows, versions, lambda row: row.subject):
+        raise PrereqError(f"{where}: {row.place}: {fault}")
     together: dict[tuple[bool, int], dict[int | None, SkillRow]] = {}
     for number, row in enumerate(rows):
         key = (row.fictitious, row.subject if row.fictitious else number)
-        subject = together.setdefault(key, {})
-        if row.version in subject:
-            raise PrereqError(
-                f"{where}: subject {row.subject} ({row.title!r}) has version {row.version} twice; "
-                "give each subject its own subj_index"
-            )
-        subject[row.version] = row
-    for (fictitious, index), subject in together.items():
-        missing = sorted(versions - set(subject)) if fictitious else []
-        if missing:
-            raise PrereqError(
-                f"{where}: fictitious subject {index} ({next(iter(subject.values())).title!r}) lacks "
-                f"version {missing[0]}, which the recipe has knowledge of; add the row or drop the "
-                "subject"
-            )
+        together.setdefault(key, {})[row.version] = row
     return [
         Subject(fictitious, {v: skill_row(tokenizer, r, max_length) for v, r in subject.items()})
         for (fictitious, _), subject in together.items()

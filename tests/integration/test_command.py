@@ -161,10 +161,10 @@ def test_a_sweep_ends_with_a_table_of_every_job_also_of_those_that_failed(
     )
     assert good["state"] == "done" and good["measure"] == "loss" and good["score"] > 0
     assert Path(good["artifact"], "manifest.json").exists()
-    assert bad["state"] == "failed" and bad["error"].startswith("PrereqError: ")
+    assert bad["state"] == "failed" and bad["error"].startswith("BadRows: ")
     table = result.stdout
     assert Path(good["artifact"]).name in table and f"{good['score']:.4g} loss" in table
-    assert "job 1 failed: PrereqError: " in table and "job 1" in result.stderr
+    assert "job 1 failed: BadRows: " in table and "job 1" in result.stderr
 
 
 def test_sigterm_asks_to_be_resumed_and_the_same_command_goes_on(small_world, tmp_path):
