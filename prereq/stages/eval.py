@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prereq import track
+from prereq.artifacts.spec import Artifact
 from prereq.config import Config, KnowledgeSource, TestSplit
 from prereq.console import progress
 from prereq.data.rows import SkillRow
@@ -22,7 +23,6 @@ from prereq.evaluation.score import Item
 from prereq.model import adapters
 from prereq.model.loading import dtype_of, load_tokenizer
 from prereq.stages import cpt, inputs, sft
-from prereq.store import Artifact
 
 
 def run(config: Config) -> Artifact:

@@ -113,7 +113,7 @@ def train(
     wrapped.train()
     trained = [part.of(model) for part in parts]
     everything = {name: p for group in trained for name, p in group.items()}
-    first = checkpoints.load(run.folder, everything, optimizer)
+    first = checkpoints.load(run.folder, everything, optimizer, plan.steps)
     blocks = max(run.tokens_per_forward, 1) if packed.pads(accelerator.device) else None
     log = StepLog(run.tracker, plan.terms, first, blocks)
     stop = Asked()
@@ -142,7 +142,7 @@ def train(
             stopping, due = _agreed(accelerator, stop.asked, due)
             if stopping or due:
                 log.flush()
-                checkpoints.save(run.folder, done, everything, optimizer)
+                checkpoints.save(run.folder, done, plan.steps, everything, optimizer)
                 saved = time.monotonic()
             if stopping:
                 raise Preempted(
