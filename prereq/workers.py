@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import queue
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -265,9 +266,10 @@ def _serve(pipe: Connection, threads: int) -> None:
         handle(stop)
         threading.Thread(target=_end_with_parent, daemon=True).start()
         console.send_to(lambda event: outbox.put(("event", event)))
-        import torch
-
-        torch.set_num_threads(threads)
+        # Read when torch is imported, which takes seconds and is left to the job.
+        os.environ |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+        if "torch" in sys.modules:
+            sys.modules["torch"].set_num_threads(threads)
         while (job := pipe.recv()) is not None:
             job()
             outbox.put(("done", None))
