@@ -278,6 +278,9 @@ def _serve(pipe: Connection, threads: int) -> None:
     except BaseException as error:
         outbox.put(("error", portable(error)))
     finally:
+        handle(
+            signal.SIG_IGN
+        )  # nothing is left to save, and Python's own end is not to be disturbed
         outbox.put(None)
         sender.join()
 

@@ -52,19 +52,18 @@ def save(
         remove(scratch)
     scratch.mkdir(parents=True)
     save_file(tensors, scratch / STATE)
-    beside = {file.relative_to(folder).as_posix(): file for file in _files(folder)}
-    for file in (scratch / STATE, *beside.values()):
-        files.flush(file)
-    beside.pop(METRICS, None)
-    position = {
-        "step": step,
-        "steps": steps,
-        "state": files.sha256(scratch / STATE),
-        "files": {name: files.sha256(file) for name, file in beside.items()},
-    }
-    files.write_json(
-        scratch / POSITION, position | {"checksum": files.checksum(position)}
-    )  # flushed
+    kept = [path for path in _beside(folder) if path.is_file()]
+    beside = {file.relative_to(folder).as_posix(): files.sha256(file) for file in kept}
+    last = place / POSITION
+    flushed = files.read_json(last, "remove it")["files"] if last.exists() else {}
+    new = [folder / name for name, digest in beside.items() if flushed.get(name) != digest]
+    for file in (scratch / STATE, folder / METRICS, *new):
+        if file.exists():
+            files.flush(file)
+    position = {"step": step, "steps": steps}
+    position |= {"state": files.sha256(scratch / STATE), "files": beside}
+    position["checksum"] = files.checksum(position)
+    files.write_json(scratch / POSITION, position)  # flushed, and its folder too
     if place.exists():
         if reserve.exists():
             remove(reserve)
@@ -166,26 +165,17 @@ def _compare(state: Path, shapes: Mapping[str, list[int]]) -> None:
             )
 
 
-def _files(folder: Path) -> list[Path]:
-    """The files of a run's folder, those of its checkpoints left out."""
-    return [
-        file
-        for file in sorted(folder.rglob("*"))
-        if not _of_checkpoint(file, folder) and not file.is_dir()
-    ]
-
-
-def _of_checkpoint(path: Path, folder: Path) -> bool:
-    return path.relative_to(folder).parts[0].startswith(LAST)
+def _beside(folder: Path) -> list[Path]:
+    """What is in a run's folder beside its checkpoints and metrics; a folder before what it holds."""
+    tops = (p for p in sorted(folder.iterdir()) if not p.name.startswith((LAST, METRICS)))
+    return [path for top in tops for path in (top, *sorted(top.rglob("*")))]
 
 
 def _keep(folder: Path, kept: Mapping[str, str]) -> None:
-    """Remove what neither a checkpoint lists nor is its metrics."""
-    for path in sorted(folder.rglob("*"), reverse=True):  # what is in a folder before the folder
-        name = path.relative_to(folder).as_posix()
-        if _of_checkpoint(path, folder) or name in kept or name == METRICS:
-            continue
+    """Remove what is beside the checkpoints, except the files to be kept."""
+    for path in reversed(_beside(folder)):
         if path.is_symlink() or not path.is_dir():
-            path.unlink()
+            if path.relative_to(folder).as_posix() not in kept:
+                path.unlink()
         elif not any(path.iterdir()):
             path.rmdir()

@@ -227,9 +227,12 @@ def test_a_checkpoint_is_flushed_before_it_takes_its_place(folder, monkeypatch):
     log, flush, rename = [], files.flush, os.rename
     monkeypatch.setattr(files, "flush", lambda path: (log.append(path.name), flush(path)))
     monkeypatch.setattr(os, "rename", lambda a, b: (log.append("rename"), rename(a, b)))
+    (folder / "epochs" / "003").mkdir()
+    (folder / "epochs" / "003" / "newer.txt").write_text("epoch 3")
     trained, optimizer = run()
     checkpoints.save(folder, 5, STEPS, trained, optimizer)
     before = log[: log.index("rename")]
     assert {"state.safetensors", "checkpoint.unfinished", "metrics.jsonl"} <= set(before)
-    assert before.count("adapter.txt") == 2 and any("position.json" in name for name in before)
+    assert "newer.txt" in before and any("position.json" in name for name in before)
+    assert "adapter.txt" not in before  # flushed with the checkpoint that listed it first
     assert log[-1] == folder.name
