@@ -1,5 +1,8 @@
 """The errors that are the user's to mend: printed as one message, never as a traceback."""
 
+import pickle
+import traceback
+
 
 class PrereqError(Exception):
     """Bad input. The message names the file, row or key, the value, what was allowed, the remedy."""
@@ -13,6 +16,23 @@ class ConfigError(PrereqError):
         count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
         lines = "\n".join(f"  - {problem}" for problem in problems)
         super().__init__(f"The configuration has {count}:\n{lines}")
+
+
+def portable(error: BaseException) -> BaseException:
+    """A copy of an error for another process: like it, or where it cannot be pickled, with its text.
+
+    An error that is nobody's to mend takes its traceback along as a note, which is printed with it.
+    """
+    try:
+        copy = pickle.loads(pickle.dumps(error))
+    except Exception:
+        copy = None
+    if type(copy) is not type(error) or str(copy) != str(error):
+        mine = isinstance(error, PrereqError)
+        copy = PrereqError(str(error)) if mine else RuntimeError(f"{type(error).__name__}: {error}")
+    if not isinstance(error, PrereqError | SystemExit | KeyboardInterrupt):
+        copy.add_note("".join(["In another process:\n", *traceback.format_exception(error)]))
+    return copy
 
 
 class Preempted(SystemExit):

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from prereq import ranks, store, track
+from prereq import ranks, track
+from prereq.artifacts import store
+from prereq.artifacts.spec import Artifact, Spec
 from prereq.config import Config, KnowledgeSource, Training
 from prereq.data.sources import read_text
 from prereq.data.tokens import text_rows
@@ -18,7 +20,6 @@ from prereq.model import adapters
 from prereq.model.loading import load_model, load_tokenizer
 from prereq.model.precision import dtype_of
 from prereq.stages import inputs
-from prereq.store import Artifact
 from prereq.training.loop import Part, Run, device, train
 from prereq.training.plan import text_plan, together
 
@@ -52,7 +53,7 @@ def knowledge_adapters(config: Config, sources: Sequence[KnowledgeSource]) -> li
     return [artifact for group in store.in_any_order(jobs) for artifact in group]
 
 
-def _spec(config: Config, source: KnowledgeSource) -> store.Spec:
+def _spec(config: Config, source: KnowledgeSource) -> Spec:
     data = inputs.data_set(config)
     content = {
         "base": inputs.base_model(config).reference,
@@ -71,7 +72,7 @@ def _training(config: Config, source: KnowledgeSource) -> Training:
     return inputs.training(config, config.dataset.knowledge_training, "cpt", source=source.training)
 
 
-def _train(config: Config, missing: dict[store.Spec, Path], tracker: track.Tracker) -> list[dict]:
+def _train(config: Config, missing: dict[Spec, Path], tracker: track.Tracker) -> list[dict]:
     """Train one adapter a source on its own rows, each with its own schedule; a summary of each.
 
     Every row's route names one adapter, and gradients are clipped for each, so that training several

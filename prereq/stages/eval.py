@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prereq import track
+from prereq.artifacts.spec import Artifact
 from prereq.config import Config, KnowledgeSource, TestSplit
 from prereq.console import progress
 from prereq.data.problems import shown
@@ -26,7 +27,6 @@ from prereq.model.adapter_files import check_base, fetch
 from prereq.model.loading import load_tokenizer
 from prereq.model.precision import dtype_of
 from prereq.stages import cpt, inputs, sft
-from prereq.store import Artifact
 
 
 def run(config: Config) -> Artifact:

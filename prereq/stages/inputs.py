@@ -4,11 +4,11 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from prereq import store
+from prereq.artifacts import store
+from prereq.artifacts.spec import Artifact, Spec
 from prereq.config import Config, Training, layer
 from prereq.data.splits import is_local, split_files
 from prereq.errors import PrereqError
-from prereq.store import Artifact, Spec
 
 EDITION = 1  # of the embedded data: raised when the same sizes and seed give other text
 

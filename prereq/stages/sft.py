@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from prereq import track
+from prereq.artifacts.spec import Artifact
 from prereq.config import Config, KnowledgeSource
 from prereq.data.rows import SkillRow
 from prereq.data.sources import read_skill
@@ -17,7 +18,6 @@ from prereq.model import adapters
 from prereq.model.loading import load_model, load_tokenizer
 from prereq.model.precision import dtype_of
 from prereq.stages import cpt, inputs
-from prereq.store import Artifact
 from prereq.training.loop import Run, device, train
 from prereq.training.objectives import SKILL, Knowledge
 from prereq.training.plan import skill_plan, subjects_of

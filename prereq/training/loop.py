@@ -116,7 +116,7 @@ def train(
     wrapped.train()
     trained = [part.of(model) for part in parts]
     everything = {name: p for group in trained for name, p in group.items()}
-    first = checkpoints.load(run.folder, everything, optimizer)
+    first = checkpoints.load(run.folder, everything, optimizer, plan.steps)
     log = StepLog(run.tracker, plan.terms, first)
     stop = Asked()
     saved = time.monotonic()
@@ -132,7 +132,8 @@ def train(
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             rate = optimizer.param_groups[0]["lr"]
-            log.add(step, loss, full_tensor(norms[0]), sums, rate, examples, lm.padding(packs))
+            norm = torch.stack([full_tensor(norm) for norm in norms]).max()
+            log.add(step, loss, norm, sums, rate, examples, lm.padding(packs))
             advance(1, log.note)
 
             done = step + 1
@@ -148,7 +149,7 @@ def train(
             if log.broken:  # in all processes: they log the same numbers
                 raise not_finite(run, log.broken)
             if stopping or due:
-                checkpoints.save(run.folder, done, everything, optimizer)
+                checkpoints.save(run.folder, done, plan.steps, everything, optimizer)
                 saved = time.monotonic()
             if stopping:
                 raise Preempted(
