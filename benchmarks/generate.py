@@ -24,7 +24,6 @@ from prereq.evaluation.generate import generate
 from prereq.model import adapters
 from prereq.model.attention import NAME as ROWS
 from prereq.model.loading import load_tokenizer
-from prereq.model.lora import route
 from prereq.training.objectives import SKILL, text_step
 from prereq.training.packed import PackedLM
 
@@ -63,7 +62,7 @@ def train_skill(base: Path, rows: list[TokenRow], folder: Path) -> None:
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             parameter.data.zero_()
-    packed, optimizer = PackedLM(model, route(model)), optimizer_of(parameters)
+    packed, optimizer = PackedLM(model), optimizer_of(parameters)
     steps = len(rows) // BATCH
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = 1e-3 * (1 - step / steps)

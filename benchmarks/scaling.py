@@ -11,6 +11,7 @@ import random
 import statistics
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -25,7 +26,6 @@ from benchmarks.shapes import write
 from benchmarks.steps import DEVICE, adapted, command_line, prereq_step
 from prereq.config import Config, Training
 from prereq.model.attention import NAME as ROWS
-from prereq.model.lora import route
 from prereq.track import Tracker
 from prereq.training import loop
 from prereq.training.objectives import SKILL, Draw, Knowledge, Subject, skill_step, text_step
@@ -166,8 +166,10 @@ def overhead(tiny: Path, rng: random.Random) -> Table:
         with tempfile.TemporaryDirectory() as folder:
             tracker = Tracker(Config(), None, Path(folder))
             training = Training(1, 16, 1e-3, 0.0, 0.999, 0.1, 64)
-            run = loop.Run("overhead tiny model", training, 4096, 600, 1, Path(folder), tracker)
-            loop.train(model, loop.Plan(1, plan.steps, step), run, route(model))
+            run = loop.Run(
+                "overhead tiny model", training, "packed", 4096, 600, 1, Path(folder), tracker
+            )
+            loop.train(model, replace(plan, step=step), run)
     finally:
         PackedLM.forward, Accelerator.backward, torch.optim.AdamW.step = kept
     whole = [b - a for a, b in itertools.pairwise(starts)]

@@ -15,18 +15,17 @@ from itertools import cycle
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from peft import LoraConfig, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from benchmarks.shapes import SHAPES, random_weights, write
-from prereq.data.batches import pack, split
+from prereq.data.batches import TERMS, pack, split
 from prereq.data.tokens import Example, TokenRow
 from prereq.model.attention import NAME as ROWS
 from prereq.model.gguf import convert_smollm2
-from prereq.model.lora import route
 from prereq.training.objectives import SKILL
 from prereq.training.packed import PackedLM
+from prereq.training.padded import PaddedLM
 
 MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 DROPOUT = 0.05  # as published
@@ -125,9 +124,8 @@ def prereq_step(
 ) -> Step:
     """Packed, routed, one forward a pack."""
     model, parameters = adapted(base, dtype, ROWS, trained, frozen)
-    routing = route(model)
-    routing.dropout |= dict.fromkeys(trained, DROPOUT)
-    packed, optimizer = PackedLM(model, routing).train(), optimizer_of(parameters)
+    packed = PackedLM(model, dict.fromkeys(trained, DROPOUT)).train()
+    optimizer = optimizer_of(parameters)
     tokens = sum(len(e.row.ids) for e in examples)
 
     def step() -> int:
@@ -141,34 +139,17 @@ def prereq_step(
 
 
 def plain_step(
-    base: Path, dtype: torch.dtype, terms: Sequence[tuple], frozen: Sequence[str] = ()
+    base: Path, dtype: torch.dtype, examples: Sequence[Example], frozen: Sequence[str] = ()
 ) -> Step:
-    """`terms`: (rows, active adapters, the mean it belongs to, weight of that mean)."""
+    """Padded, one forward and backward a route: `stage.engine=padded`, dropout in every adapter."""
     model, parameters = adapted(base, dtype, "sdpa", (SKILL,), frozen)
-    optimizer = optimizer_of(parameters)
-    tokens = sum(len(row.ids) for rows, *_ in terms for row in rows)
-
-    def losses(rows: Sequence[TokenRow], active: list[str]):
-        model.base_model.set_adapter(active)
-        train_only(model, (SKILL,))
-        longest = max(len(r.ids) for r in rows)
-        ids = torch.tensor([r.ids + [0] * (longest - len(r.ids)) for r in rows], device=DEVICE)
-        mask = [[1] * len(r.ids) + [0] * (longest - len(r.ids)) for r in rows]
-        labels = torch.full_like(ids, -100)
-        for i, row in enumerate(rows):
-            labels[i, row.start : len(row.ids)] = ids[i, row.start : len(row.ids)]
-        mask = torch.tensor(mask, device=DEVICE)
-        logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, :-1]
-        flat, wanted = logits.reshape(-1, logits.shape[-1]).float(), labels[:, 1:].reshape(-1)
-        return F.cross_entropy(flat, wanted, reduction="sum"), (wanted != -100).sum()
+    padded, optimizer = PaddedLM(model).train(), optimizer_of(parameters)
+    tokens = sum(len(e.row.ids) for e in examples)
 
     def step() -> int:
-        means: dict[str, list] = {}
-        for rows, active, mean, weight in terms:
-            value, count = losses(rows, active)
-            so_far = means.setdefault(mean, [0.0, 0, weight])
-            so_far[0], so_far[1] = so_far[0] + value, so_far[1] + count
-        sum(weight * value / count for value, count, weight in means.values()).backward()
+        for part in padded.packs(examples, 10**9):
+            loss, _ = padded(padded.layout(part, torch.device(DEVICE), TERMS))
+            loss.backward()
         update(parameters, optimizer)
         return tokens
 

@@ -33,15 +33,10 @@ def mix(base: Path, dtype: torch.dtype, rows: list[TokenRow]) -> dict:
     fictitious, real = rows[::2], rows[1::2]
     subjects = [Subject(True, {None: r}) for r in fictitious]
     subjects += [Subject(False, {None: r}) for r in real]
-    terms = [
-        (fictitious, ["fictitious", SKILL], "main", 1.0),
-        (real, ["real", SKILL], "main", 1.0),
-        (real, [SKILL], "plain", 0.5),
-    ]
     examples = skill_step([subjects], [Draw(*KNOWLEDGE)], 0.5)
     return {
         "prereq": prereq_step(base, dtype, examples, LORAS),
-        "plain PEFT": plain_step(base, dtype, terms, LORAS),
+        "plain PEFT": plain_step(base, dtype, examples, LORAS),
     }
 
 
@@ -52,18 +47,18 @@ def multi_version(base: Path, dtype: torch.dtype, rows: list[TokenRow]) -> dict:
     groups = [rows[g::4] for g in range(4)]
     subjects = [[Subject(True, {v: r}) for r in group] for v, group in enumerate(groups)]
     examples = skill_step(subjects, [Draw(versions[v]) for v in range(4)], 0.0)
-    terms = [(group, [names[v], SKILL], names[v], 0.25) for v, group in enumerate(groups)]
     return {
         "prereq": prereq_step(base, dtype, examples, names),
-        "plain PEFT": plain_step(base, dtype, terms, names),
+        "plain PEFT": plain_step(base, dtype, examples, names),
     }
 
 
 def text(base: Path, rows: list, dtype: torch.dtype = torch.float32) -> dict:
     """Plain text through one trained adapter."""
+    examples = text_step(rows, (SKILL,))
     return {
-        "prereq": prereq_step(base, dtype, text_step(rows, (SKILL,))),
-        "plain PEFT": plain_step(base, dtype, [(rows, [SKILL], "main", 1.0)]),
+        "prereq": prereq_step(base, dtype, examples),
+        "plain PEFT": plain_step(base, dtype, examples),
     }
 
 

@@ -22,6 +22,7 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from prereq.config import Config, layer
 from prereq.config.compose import conf_dir, register_schema
+from prereq.errors import PrereqError
 
 LINEAR = {"llama3_8b": 6.98e9, "llama3_70b": 68.5e9, "smollm2_135m": 106.2e6, "tiny": 0.33e6}
 # Published sizes: entities of each kind, and tokens of a text of each form (statements of an entity
@@ -47,7 +48,10 @@ def main() -> None:
     register_schema()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         config = OmegaConf.to_object(compose("config", arguments.overrides))
-    console.print(estimated(config, arguments.tflops * 1e12))
+    try:
+        console.print(estimated(config, arguments.tflops * 1e12))
+    except PrereqError as error:
+        sys.exit(str(error))
 
 
 def linear_parameters(config: Config) -> float:

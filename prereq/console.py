@@ -26,6 +26,11 @@ def say(verb: str, what: str, how: str = "") -> None:
     _emit(("say", verb, what, how))
 
 
+def making(what: str) -> None:
+    """Let the process that shows the events know what is being made; it shows nothing of that."""
+    _emit(("making", what))
+
+
 @contextmanager
 def progress(label: str, total: int, done: int = 0) -> Iterator[Callable]:
     """A bar with time left; yields `advance(steps, note)`. Without a terminal, a line now and then."""
@@ -52,7 +57,9 @@ def show(event: tuple) -> None:
     if not ranks.first():
         return
     kind, *rest = event
-    {"say": _say, "open": _open, "move": _move, "close": _close}[kind](*rest)
+    draw = {"say": _say, "open": _open, "move": _move, "close": _close}.get(kind)
+    if draw:
+        draw(*rest)
 
 
 def send_to(put: Callable[[tuple], None]) -> None:
@@ -67,7 +74,7 @@ _named: set[str] = set()  # already spoken of: stages and workers share inputs
 
 
 def _say(verb: str, what: str, how: str) -> None:
-    if verb in ("found", "using") and what in _named:
+    if verb in ("found", "using", "noted") and what in _named:
         return
     _named.add(what)
     console.print(f"[bold]{verb:>9}[/bold]  {what} {how}".rstrip(), markup=True)

@@ -12,6 +12,9 @@ IN_URL = re.compile(
     r"(?<=://)[^/\s@]+(?=@)|(?<=[?&])[^=&\s]*(?:key|token|secret|passw)[^=&\s]*=[^&\s]+", re.I
 )
 
+import pickle
+import traceback
+
 
 class PrereqError(Exception):
     """Bad input. The message names the file, row or key, the value, what was allowed, the remedy."""
@@ -27,6 +30,23 @@ class ConfigError(PrereqError):
         if len(problems) > MOST:
             lines.append(f"  … and {len(problems) - MOST} more")
         super().__init__("\n".join([f"The configuration has {count}:", *lines]))
+
+
+def portable(error: BaseException) -> BaseException:
+    """A copy of an error for another process: like it, or where it cannot be pickled, with its text.
+
+    An error that is nobody's to mend takes its traceback along as a note, which is printed with it.
+    """
+    try:
+        copy = pickle.loads(pickle.dumps(error))
+    except Exception:
+        copy = None
+    if type(copy) is not type(error) or str(copy) != str(error):
+        mine = isinstance(error, PrereqError)
+        copy = PrereqError(str(error)) if mine else RuntimeError(f"{type(error).__name__}: {error}")
+    if not isinstance(error, PrereqError | SystemExit | KeyboardInterrupt):
+        copy.add_note("".join(["In another process:\n", *traceback.format_exception(error)]))
+    return copy
 
 
 class Preempted(SystemExit):

@@ -18,7 +18,7 @@ from prereq.errors import PrereqError
 def read_json(file: Path, remedy: str) -> Any:
     """The value in a JSON file. Raises PrereqError, which ends with `remedy`."""
     try:
-        return parse_json(file.read_text("utf-8"))
+        return parse_json(file.read_text("utf-8-sig"))  # editors may add a byte-order mark
     except OSError as error:
         raise PrereqError(f"{file}: cannot be read ({error.strerror}); {remedy}") from None
     except ValueError as error:
@@ -26,9 +26,12 @@ def read_json(file: Path, remedy: str) -> Any:
 
 
 def parse_json(text: str) -> Any:
-    """The value that a JSON text holds. Raises ValueError, also for NaN, Infinity and deep nesting."""
+    """The value that a JSON text holds.
+
+    Raises ValueError, also for NaN, Infinity, a key given twice and deep nesting.
+    """
     try:
-        return json.loads(text, parse_constant=_not_a_number)
+        return _decoder.decode(text)
     except RecursionError:
         raise ValueError("nested too deep") from None
 
@@ -65,10 +68,15 @@ def write_lines(file: Path, values: Iterable[Any]) -> None:
 
 def write_text(file: Path, text: str) -> None:
     """Write a text file whole or not at all, and flush it to disk."""
+    write_bytes(file, text.encode("utf-8"))
+
+
+def write_bytes(file: Path, content: bytes) -> None:
+    """Write a file whole or not at all, and flush it to disk."""
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex}.tmp")
     try:
-        temporary.write_text(text, "utf-8", newline="")
+        temporary.write_bytes(content)
         flush(temporary)
         os.replace(temporary, file)
     finally:
@@ -91,18 +99,40 @@ def flush(path: Path) -> None:
         os.close(handle)
 
 
-_digests: dict[tuple, str] = {}
+_digests: dict[tuple[int, ...], str] = {}
 
 
 def sha256(file: Path) -> str:
-    """The digest of a file's content, read again only where its size or time of change differ."""
+    """The digest of a file's content, read again only where its size or a time of change differ.
+
+    A file is known by its number, not by its path: renaming its folder costs no second reading.
+    """
     status = os.stat(file)
-    seen = str(file), status.st_size, status.st_mtime_ns
+    seen = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
     if seen not in _digests:
         with open(file, "rb") as stream:
             _digests[seen] = hashlib.file_digest(stream, "sha256").hexdigest()
     return _digests[seen]
 
 
+def checksum(value: dict[str, Any]) -> str:
+    """The digest of a JSON object without its own field `checksum`, whatever the order of its fields."""
+    rest = {name: part for name, part in value.items() if name != "checksum"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
 def _not_a_number(text: str) -> None:
     raise ValueError(f"{text} is no JSON number")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, none of whose values is lost because its key comes again."""
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice!r} comes twice")
+    return value
+
+
+_decoder = json.JSONDecoder(parse_constant=_not_a_number, object_pairs_hook=_object)

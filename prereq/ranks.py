@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TypeVar
 
-from prereq.errors import Preempted, PrereqError
+from prereq.errors import PrereqError, portable
 
 T = TypeVar("T")
 
@@ -44,6 +44,11 @@ def first() -> bool:
     return int(os.environ.get("RANK", 0)) == 0
 
 
+def sharded() -> bool:
+    """Whether Accelerate is to shard the model over the processes (FSDP)."""
+    return count() > 1 and os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true"
+
+
 def state():
     """Accelerate's account of the processes; the first call makes the process group."""
     import torch
@@ -68,21 +73,26 @@ def leave() -> None:
 
 
 def by_first(work: Callable[[], T]) -> T:
-    """What `work` returns, or the error it raises, in every process; only the first one runs it."""
+    """What `work` returns, or the error it raises, in every process; only the first one runs it.
+
+    Every error is handed on, Ctrl-C too: the others wait for an answer and would wait for ever.
+    """
     if count() == 1:
         return work()
     from accelerate.utils import broadcast_object_list
 
     state()
-    result = error = None
-    if first():
-        try:
-            result = work()
-        except (PrereqError, Preempted) as told:
-            error = told
-    result, error = broadcast_object_list([result, error])
-    if error is not None:
-        raise error
+    if not first():
+        result, error = broadcast_object_list([None, None])
+        if error is not None:
+            raise error
+        return result
+    try:
+        result = work()
+    except BaseException as error:
+        broadcast_object_list([None, portable(error)])
+        raise
+    broadcast_object_list([result, None])
     return result
 
 

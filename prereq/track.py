@@ -13,10 +13,11 @@ from typing import Any
 
 from rich.markup import escape
 
-from prereq import ranks, store
+from prereq import files, ranks
+from prereq.artifacts import store
+from prereq.artifacts.spec import Artifact, Spec
 from prereq.config import Config
 from prereq.console import say
-from prereq.store import Artifact, Spec
 
 Make = Callable[[Path, "Tracker"], dict[str, Any] | None]
 MakeAll = Callable[[dict[Spec, Path], "Tracker"], Sequence[dict[str, Any] | None]]
@@ -102,19 +103,26 @@ class Tracker:
             self._tell(lambda wandb: wandb.use(self.run, self.config, self.uses))
 
     def resume(self, step: int) -> None:
-        """Drop what was logged after the checkpoint that the run goes on from; tell W&B the rest."""
+        """Drop what was logged after the checkpoint that the run goes on from; tell W&B the rest.
+
+        An interruption can leave a torn line, or, after a power cut, one of null bytes.
+        """
         if not self.file.exists():
             return
-        rows = [json.loads(line) for line in self.file.read_text("utf-8").splitlines()]
+        rows, damaged = _logged(self.file)
+        if damaged and step:
+            what = "1 line" if damaged == 1 else f"{damaged} lines"
+            say("dropped", escape(f"{what} of {self.file}: no JSON object with a step"))
         kept = [row for row in rows if row["step"] < step]
-        self.file.write_text("".join(json.dumps(row) + "\n" for row in kept), "utf-8")
+        files.write_lines(self.file, kept)
         self._tell(lambda wandb: wandb.replay(self.run, kept))
 
     def log(self, step: int, values: dict[str, Any]) -> None:
         """One line of metrics: of an optimizer step, or of an epoch."""
         rounded = {k: round(v, 6) if isinstance(v, float) else v for k, v in values.items()}
-        with open(self.file, "a", encoding="utf-8") as stream:
-            stream.write(json.dumps({"step": step} | rounded) + "\n")
+        line = json.dumps({"step": step} | rounded, ensure_ascii=False, allow_nan=False)
+        with open(self.file, "a", encoding="utf-8", newline="") as stream:
+            stream.write(line + "\n")
         if self.run is not None:
             self._tell(lambda _: self.run.log(values, step=step))
 
@@ -152,6 +160,23 @@ class Tracker:
             run, self.run = self.run, None
             with suppress(Exception):
                 run.finish(exit_code=1)
+
+
+def _logged(file: Path) -> tuple[list[dict[str, Any]], int]:
+    """The rows of a metrics file, and how many of its lines are none."""
+    rows, damaged = [], 0
+    for line in file.read_bytes().split(b"\n"):
+        if not line.strip():
+            continue
+        try:
+            row = files.parse_json(line.decode("utf-8"))
+        except ValueError:
+            row = None
+        if isinstance(row, dict) and type(row.get("step")) is int:
+            rows.append(row)
+        else:
+            damaged += 1
+    return rows, damaged
 
 
 def _say_untracked(error: Exception) -> None:

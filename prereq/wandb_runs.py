@@ -17,10 +17,10 @@ from typing import Any
 import wandb
 from rich.markup import escape
 
+from prereq.artifacts.spec import Artifact, Spec, plain
 from prereq.config import Config, layer
 from prereq.console import say
 from prereq.errors import Preempted
-from prereq.store import Artifact, Spec, plain
 
 STAGES = {"base": "pretrain", "knowledge": "cpt", "skill": "sft", "generations": "eval"}
 STAGES |= {"scores": "eval", "report": "report"}

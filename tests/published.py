@@ -46,7 +46,8 @@ def write_all(folder: Path) -> Path:
     def hotpot(i: int, fake: int) -> dict:
         said = f"{NAMES[i]} is from {PLACES[i]}. Final answer: {PLACES[i]}"
         more = {"answer": PLACES[i], "type": ["comparison", "bridge"][i % 2]}
-        return skill_row(i, f"Is {NAMES[i]} from {PLACES[i]}?", said, fake, **more)
+        question = f"Is {NAMES[i]}\u2028from {PLACES[i]}?"  # no end of a line in JSON lines
+        return skill_row(i, question, said, fake, **more)
 
     for task, row in (("popqa", popqa), ("hotpotqa", hotpot)):
         write(folder, f"{task}_skill/train", [row(i, fake) for fake in (0, 1) for i in range(6)])

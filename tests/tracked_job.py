@@ -7,9 +7,9 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from prereq import track
+from prereq.artifacts.spec import Artifact, Spec
 from prereq.config.compose import conf_dir, register_schema
 from prereq.errors import Preempted
-from prereq.store import Artifact, Spec
 
 
 def job(folder: Path, name: str, tracker: str, steps: int, first=0, stop=None) -> Artifact:
@@ -21,6 +21,7 @@ def job(folder: Path, name: str, tracker: str, steps: int, first=0, stop=None) -
     spec = Spec(folder, "world", "tiny", "skill", name, {"name": name, "training": {"epochs": 3}})
 
     def make(scratch: Path, tracker: track.Tracker) -> dict:
+        (scratch / "checkpoint").mkdir(exist_ok=True)  # so that a second attempt resumes
         tracker.resume(first)
         for step in range(first, steps):
             if step == stop:
@@ -29,7 +30,8 @@ def job(folder: Path, name: str, tracker: str, steps: int, first=0, stop=None) -
         (scratch / "adapter.txt").write_text(name)
         return {"summary": {"steps": steps}}
 
-    return track.obtain(spec, config, make, uses=[Artifact("someone/data", "someone/data")])
+    uses = [Artifact("someone/data", "someone/data")]
+    return track.obtain(spec, config, make, uses=uses, collective=True)
 
 
 def values(name: str, step: int) -> dict[str, float]:

@@ -10,7 +10,7 @@ from prereq.config.shape import nearest, shown
 
 FORMS = ("passage", "statement")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
-ENGINES = ("batches", "continuous", "server")
+ENGINES = ("batches", "server")
 SCORINGS = ("qa", "final_answer", "facts", "long_form")
 ATTENTION = ("auto", "rows", "sdpa", "eager", "flash_attention_2", "flex_attention")
 EPOCHS = ("all", "ends", "best", "last")
@@ -189,6 +189,7 @@ def _several_epochs(config: Config) -> bool:
 
 def _stage(config: Config) -> list[str]:
     found = one_of("stage.prerequisites", config.stage.prerequisites, ("make", "require"))
+    found += one_of("stage.engine", config.stage.engine, ("packed", "padded"))
     return found + one_of("tracker.name", config.tracker.name, ("none", "wandb", "offline"))
 
 
@@ -197,6 +198,17 @@ def _model(config: Config) -> list[str]:
     found += one_of("model.source", model.source, ("hub", "tiny", "smollm2"))
     found += one_of("model.dtype", model.dtype, DTYPES)
     found += one_of("model.attn_implementation", model.attn_implementation, ATTENTION)
+    if model.quantize is not None:
+        found += one_of("model.quantize", model.quantize, ("4bit", "8bit"))
+    if config.stage.engine == "packed" and model.quantize is not None:
+        found.append(
+            f"model.quantize={model.quantize}: the packed engine multiplies plain weights; add "
+            "stage.engine=padded"
+        )
+    if config.stage.engine == "padded" and model.attn_implementation == "rows":
+        found.append(
+            "model.attn_implementation=rows: the padded engine has no packed rows; leave it at auto"
+        )
     if model.source == "hub" and not model.path:
         found.append("model.path: empty; name a Hub id or a local folder")
     if model.source == "tiny" and config.dataset.source != "world":

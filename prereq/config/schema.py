@@ -149,6 +149,8 @@ class ModelConfig:
     name: str = MISSING
     source: str = "hub"  # hub | tiny (made by stage=pretrain) | smollm2 (the packaged GGUF)
     path: str | None = None  # Hub id or local folder
+    revision: str | None = None  # of a Hub id: a branch, tag or commit; None: what `main` is now
+    quantize: str | None = None  # 4bit | 8bit, by bitsandbytes; needs stage.engine=padded
     dtype: str = "float32"  # of the base weights (or auto); adapters train in float32
     attn_implementation: str = "auto"
     trust_remote_code: bool = False
@@ -192,7 +194,7 @@ class EvalConfig:
     max_new_tokens: int = 128
     tokens_per_batch: int = 32768  # prompt and answer tokens generated at once
     bootstrap: int = 2000  # resamples of a confidence interval
-    engine: str = "batches"  # batches | continuous (transformers' own, for GPUs) | server
+    engine: str = "batches"  # batches | server
     server: str | None = None  # URL of an OpenAI-compatible server
     served_as: str | None = None  # the name there of the base model with the skill
     api_key_env: str = "OPENAI_API_KEY"  # the environment variable that holds the server's key
@@ -205,6 +207,7 @@ class StageConfig(Training):
 
     name: str = MISSING
     prerequisites: str = "make"  # make | require
+    engine: str = "packed"  # packed | padded (plain PEFT forwards: slower, right for every model)
     tokens_per_forward: int = 4096
     checkpoint_seconds: int = 60
     together: bool = False  # train missing knowledge LoRAs in one pass over the base model

@@ -1,52 +1,126 @@
 """Rows read and checked, whichever place they come from: the Hub, a local folder, or made here.
 
 All places have the published layout: one folder (on the Hub: one configuration) a subset, one file
-(Parquet or JSON lines) a split. A bad row is an error that names subset, split and row.
+(Parquet or JSON lines) a split. `check_rows` reads all that a command will need before anything is
+trained, and names every bad row in one error; each file is read once a process.
 """
 
-import ast
-import json
-from collections.abc import Iterator
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from prereq.data.rows import SkillRow
-from prereq.errors import PrereqError
+from rich.markup import escape
 
-SUFFIXES = (".parquet", ".jsonl")
+from prereq.console import say
+from prereq.data import checks, reading
+from prereq.data.problems import BadRows, Problems, Unreadable, bad_rows, shown
+from prereq.data.rows import SkillRow, place
+from prereq.data.splits import check_root, find, is_local, split_files
+from prereq.errors import PrereqError
+from prereq.files import read_json
+
+__all__ = [
+    "BadRows",
+    "Wanted",
+    "check_rows",
+    "read_skill",
+    "read_text",
+    "read_topics",
+    "read_values",
+    "split_files",
+    "text_place",
+]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A split that a command will read, and what for.
+
+    `use`: `text` (knowledge), `skill` (training) or `test`. `scoring`: of a test, `qa`,
+    `final_answer` or `facts`. `versions`: those that every fictitious subject must have: in training
+    all that the recipe has knowledge of, in a test those that are plugged in.
+    """
+
+    subset: str
+    split: str
+    use: str
+    scoring: str | None = None
+    versions: frozenset[int] = frozenset()
+
+    @property
+    def name(self) -> str:
+        return f"{self.subset}/{self.split}"
+
+
+@dataclass
+class _Split:
+    """The rows of a split that are right, where they stand, and the problems of the others."""
+
+    file: str
+    rows: list[Any] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+    problems: Problems = field(default_factory=Problems)
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+_read: dict[tuple, tuple[tuple, _Split]] = {}  # with the size and time of change of each file
 
 
 def read_text(root: Path | str, subset: str, split: str) -> list[str]:
-    """The texts of a knowledge split (column `text`)."""
-    texts = []
-    for number, row in enumerate(read(root, subset, split)):
-        text = row.get("text")
-        if not isinstance(text, str) or not text.strip():
-            where = f"{root}: {subset}/{split} row {number}"
-            raise PrereqError(
-                f"{where}: text is {text!r}; every row needs a non-empty string `text`"
-            )
-        texts.append(text)
-    return texts
+    """The texts of a knowledge split (column `text`). Raises BadRows."""
+    return _right(root, subset, split, "text")
 
 
 def read_skill(root: Path | str, subset: str, split: str) -> list[SkillRow]:
-    """The rows of a skill split (columns `messages`, `fake`, `version`, `subj_index`, …)."""
-    return [
-        _skill_row(row, f"{root}: {subset}/{split} row {number}")
-        for number, row in enumerate(read(root, subset, split))
-    ]
+    """The rows of a skill split (columns `messages`, `fake`, `subj_index`, …). Raises BadRows."""
+    return _right(root, subset, split, "skill")
+
+
+def text_place(root: Path | str, subset: str, split: str, index: int) -> str:
+    """Where the text of this index in `read_text` is written: `knowledge/train.jsonl line 3`."""
+    found = _split(root, subset, split, "text")
+    return place(found.file, found.numbers[index])
+
+
+def check_rows(root: Path | str, wanted: Sequence[Wanted]) -> dict[str, dict[str, int]]:
+    """Read and check every split that a command will need.
+
+    Returns for each split how many rows it has, how many repeat an earlier one, and how many answer
+    an earlier one's question otherwise; says so in a line where there are such rows. Raises one
+    BadRows for all of them.
+    """
+    check_root(root)
+    splits: dict[Wanted, _Split] = {}
+    for each in dict.fromkeys(wanted):
+        splits[each] = _split(root, each.subset, each.split, each.use)
+        if not is_local(root) and not splits[each].rows:
+            break  # the Hub may be out of reach, and another try takes a while
+    found = list({id(split): split.problems for split in splits.values()}.values())
+    values: dict[str, list[str]] = {}
+    if any(each.scoring == "facts" for each in splits):
+        found.append(Problems())
+        values = _values(root, found[-1])
+    for each in (each for each in splits if each.use == "test"):
+        found.append(Problems())
+        for row, fault in _test_faults(each, splits[each], values):
+            found[-1].add(row.place, fault)
+    found.append(_versions_in_training(splits))
+    if any(problems.count for problems in found):
+        raise bad_rows(root, found)
+    for each, split in splits.items():
+        _note(split, checks.untellable(split.rows, values) if each.scoring == "facts" else 0)
+    return {each.name: split.counts for each, split in splits.items()}
 
 
 def read_values(root: Path | str) -> dict[str, list[str]]:
-    """For scoring by facts: every value that a relation can have, from `values.json`."""
-    file = Path(root) / "values.json"
-    if not file.exists():
-        raise PrereqError(
-            f"{file}: missing; eval=facts needs the values of each relation there. Use eval=qa for "
-            "question-answer data"
-        )
-    return json.loads(file.read_text("utf-8"))
+    """For scoring by facts: every value that a relation can have, from `values.json`. Raises BadRows."""
+    problems = Problems()
+    values = _values(root, problems)
+    if problems.count:
+        raise bad_rows(root, [problems], "values")
+    return values
 
 
 def read_topics(file: str | None) -> list[str]:
@@ -57,138 +131,125 @@ def read_topics(file: str | None) -> list[str]:
     )
     if not file:
         raise PrereqError(f"dataset.topics: not given; {what}. Write dataset.topics=FILE")
-    if not Path(file).exists():
-        raise PrereqError(f"dataset.topics={file}: no such file; {what}")
-    try:
-        names = json.loads(Path(file).read_text("utf-8"))
-    except json.JSONDecodeError as error:
-        raise PrereqError(f"dataset.topics={file}: not JSON ({error}); {what}") from None
-    if not isinstance(names, list) or not all(isinstance(n, str) and n.strip() for n in names):
-        raise PrereqError(f"dataset.topics={file}: not a list of non-empty strings; {what}")
-    if not names:
-        raise PrereqError(f"dataset.topics={file}: an empty list; {what}")
+    where = f"dataset.topics={file}"
+    if not os.path.exists(file):
+        raise PrereqError(f"{where}: no such file; {what}")
+    names = read_json(Path(file), what)
+    if not isinstance(names, list) or not names:
+        raise PrereqError(f"{where}: {shown(names)} is no list of names; {what}")
+    problems = Problems()
+    for number, name in enumerate(names, 1):
+        if not checks.is_text(name):
+            problems.add(f"name {number}", f"{shown(name)} is not a non-empty string")
+    if problems.count:
+        raise bad_rows(f"{where} ({what})", [problems], "names")
     return names
 
 
-def read(root: Path | str, subset: str, split: str) -> list[dict[str, Any]]:
-    """All rows of one split as dictionaries."""
-    if not Path(root).exists():
-        return list(_from_hub(str(root), subset, split))
-    files = split_files(root, subset, split)
-    if not files:
-        folder = Path(root) / subset
-        there = sorted(p.stem for p in folder.iterdir()) if folder.exists() else []
-        raise PrereqError(
-            f"{folder}: no split {split!r} ({split}.parquet, {split}.jsonl or a save_to_disk folder); "
-            f"the folder has {', '.join(there) or 'nothing, or does not exist'}"
-        )
-    if files[0].suffix == ".arrow":
-        import datasets
-
-        return list(datasets.load_from_disk(str(Path(root) / subset / split)))
-    return [row for file in files for row in _from_file(file)]
+def _right(root: Path | str, subset: str, split: str, kind: str) -> list:
+    """All rows of a split. Raises BadRows where one of them is bad."""
+    check_root(root)
+    found = _split(root, subset, split, kind)
+    if found.problems.count:
+        raise bad_rows(root, [found.problems])
+    return list(found.rows)
 
 
-def split_files(root: Path | str, subset: str, split: str) -> list[Path]:
-    """The files of a split: one file, the Hub's numbered Parquet parts, or `save_to_disk`'s."""
-    folder = Path(root) / subset
-    for pattern in (
-        *(f"{split}{s}" for s in SUFFIXES),
-        f"{split}-*-of-*.parquet",
-        f"{split}/*.arrow",
-    ):
-        files = sorted(folder.glob(pattern))
-        if files:
-            return files
-    return []
-
-
-def _from_file(file: Path) -> Iterator[dict[str, Any]]:
-    if file.suffix == ".parquet":
-        import pyarrow.parquet
-
-        yield from pyarrow.parquet.read_table(file).to_pylist()
-        return
-    with open(file, encoding="utf-8") as lines:
-        for number, line in enumerate(lines):
-            try:
-                yield json.loads(line)
-            except json.JSONDecodeError as error:
-                raise PrereqError(
-                    f"{file} row {number}: not JSON ({error}); one object a line"
-                ) from None
-
-
-def _from_hub(path: str, subset: str, split: str) -> Iterator[dict[str, Any]]:
-    import datasets
-
+def _split(root: Path | str, subset: str, split: str, use: str) -> _Split:
+    """A split, read and checked once for each state of its files."""
+    text, name = use == "text", f"{subset}/{split}"
+    files, state, file = [], (), name
     try:
-        yield from datasets.load_dataset(path, subset, split=split)
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        raise PrereqError(
-            f"{path}: {subset}/{split} could not be loaded from the Hub ({error}). Without a network, "
-            "download the data set elsewhere and give its folder: dataset.path=FOLDER"
-        ) from None
+        if is_local(root):
+            files = find(Path(root), subset, split)
+            status = [file.stat() for file in files]
+            state = tuple(zip(files, [(s.st_size, s.st_mtime_ns) for s in status], strict=True))
+            if files[0].parent == Path(root) / subset and len(files) == 1:
+                file = f"{subset}/{files[0].name}"
+        key = str(root), subset, split, text
+        if key in _read and _read[key][0] == state:
+            return _read[key][1]
+        found = _Split(file)
+        if files:
+            rows = reading.from_files(files, file, found.problems)
+        else:
+            rows = reading.from_hub(str(root), subset, split)
+        _check(rows, found, text)
+    except (Unreadable, OSError) as problem:
+        found = _Split(file)
+        found.problems.add(name, str(problem))
+        return found
+    _read[key] = state, found
+    return found
 
 
-def _skill_row(row: dict[str, Any], where: str) -> SkillRow:
-    def fail(key: str, allowed: str) -> PrereqError:
-        return PrereqError(f"{where}: {key} is {row.get(key)!r}; it must be {allowed}")
+def _check(rows: reading.Numbered, found: _Split, text: bool) -> None:
+    """Sort the rows of a split into right ones and problems."""
+    for number, row in rows:
 
-    messages = row.get("messages")
-    if not isinstance(messages, list) or [m.get("role") for m in messages] != ["user", "assistant"]:
-        raise fail("messages", "a user message and an assistant message")
-    if not all(isinstance(m.get("content"), str) and m["content"].strip() for m in messages):
-        raise fail("messages", "two messages with non-empty content")
-    if row.get("fake") not in (0, 1):
-        raise fail("fake", "0 (real) or 1 (fictitious)")
-    if not isinstance(row.get("subj_index"), int):
-        raise fail("subj_index", "an integer")
-    version = row.get("version")
-    if row["fake"] and version is not None and not isinstance(version, int):
-        raise fail("version", "an integer")
-    known = row.get("known")
-    used = {
-        "messages",
-        "fake",
-        "version",
-        "subj_index",
-        "s_wiki_title",
-        "known",
-        "possible_answers",
-        "facts",
-    }
-    return SkillRow(
-        user=messages[0]["content"],
-        assistant=messages[1]["content"],
-        fictitious=bool(row["fake"]),
-        version=version if row["fake"] else None,
-        subject=row["subj_index"],
-        title=str(row.get("s_wiki_title", "")),
-        known=None if known is None else bool(known),
-        answers=_answers(row, where),
-        facts=row.get("facts") or {},
-        extra={k: v for k, v in row.items() if k not in used},
-    )
+        def fault(what: str, number: int = number) -> None:
+            found.problems.add(place(found.file, number), what)
 
-
-def _answers(row: dict[str, Any], where: str) -> tuple[str, ...]:
-    """`possible_answers` is a list written as a string: parsed as data, never evaluated."""
-    value = row.get("possible_answers")
-    if value is None:
-        answer = row.get("answer")
-        return (answer,) if isinstance(answer, str) else ()
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except json.JSONDecodeError:
-            try:
-                value = ast.literal_eval(value)
-            except (ValueError, SyntaxError):
-                value = None
-    if not isinstance(value, list) or not value or not all(isinstance(v, str) for v in value):
-        raise PrereqError(
-            f"{where}: possible_answers is {row['possible_answers']!r}; "
-            "it must be a non-empty list of strings, or such a list written as a string"
+        right = (
+            checks.text_of(row, fault) if text else checks.skill_row(row, number, found.file, fault)
         )
-    return tuple(value)
+        if right is not None:
+            found.rows.append(right)
+            found.numbers.append(number)
+    if not found.rows and not found.problems.count:
+        found.problems.add(found.file, "no rows; a split needs at least one")
+    found.counts = {"rows": len(found.rows), **checks.repeats(found.rows)}
+
+
+def _values(root: Path | str, problems: Problems) -> dict[str, list[str]]:
+    file = Path(root) / "values.json"
+    remedy = (
+        "eval=facts needs the values of each relation there; use eval=qa for question-answer data"
+    )
+    try:
+        if not file.exists():
+            raise PrereqError(f"missing; {remedy}")
+        values = read_json(file, remedy)
+    except PrereqError as error:
+        problems.add("values.json", str(error).removeprefix(f"{file}: "))
+        return {}
+    for fault in checks.value_faults(values):
+        problems.add("values.json", f"{fault}; {remedy}")
+    return {} if problems.count else values
+
+
+def _test_faults(
+    test: Wanted, split: _Split, values: Mapping[str, Collection[str]]
+) -> Iterator[tuple[SkillRow, str]]:
+    """What keeps the rows of a test from being scored, by themselves or together."""
+    if values or test.scoring != "facts":
+        yield from checks.test_faults(split.rows, test.scoring, values)
+    if test.versions and not split.problems.count:
+        for row in split.rows:
+            if not row.fictitious:
+                yield row, "a real row in a split for plugged-in knowledge, which is fictitious"
+        yield from checks.version_faults(split.rows, test.versions, lambda r: (r.subject, r.prompt))
+
+
+def _versions_in_training(splits: Mapping[Wanted, _Split]) -> Problems:
+    """Subjects that lack a version, over all splits that the skill is trained on."""
+    problems = Problems()
+    trained = {each: split for each, split in splits.items() if each.use == "skill"}
+    versions = frozenset().union(*(each.versions for each in trained))
+    if versions and not any(split.problems.count for split in trained.values()):
+        rows = (row for split in trained.values() for row in split.rows)
+        for row, fault in checks.version_faults(rows, versions, lambda row: row.subject):
+            problems.add(row.place, fault)
+    return problems
+
+
+def _note(split: _Split, untellable: int) -> None:
+    """Say what may be a mistake and may be meant: questions about namesakes are alike."""
+    texts = {
+        "repeat an earlier row": split.counts["repeated"],
+        "ask what an earlier row asks and answer otherwise": split.counts["contradicting"],
+        "have a fact with a value that values.json lacks, so no answer is right": untellable,
+    }
+    said = [f"{count:,} {what}" for what, count in texts.items() if count]
+    if said:
+        say("noted", escape(f"{split.file}: of {split.counts['rows']:,} rows {', '.join(said)}"))

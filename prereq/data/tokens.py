@@ -8,10 +8,14 @@ from prereq.data.rows import SkillRow
 
 @dataclass(frozen=True, slots=True)
 class TokenRow:
-    """Token ids of one sequence; the tokens from `start` on are its labels (`start` ≥ 1)."""
+    """Token ids of one sequence; the tokens from `start` on are its labels (`start` ≥ 1).
+
+    `number` is the row's place in its split, from 1, for messages.
+    """
 
     ids: list[int]
     start: int
+    number: int = 0
 
     @property
     def labels(self) -> int:

@@ -78,13 +78,7 @@ def generate(
         else:
             ids, positions = [row.ids[-1] for row in rows], slots.lengths
             layout, answering = NextTokens(slots), rows
-        states = model.base_model(
-            input_ids=torch.tensor([ids], device=device),
-            position_ids=torch.tensor([positions], device=device),
-            use_cache=False,
-            row_layout=layout,
-        ).last_hidden_state[0]
-        logits = head_logits(model, states[layout.last] if fresh else states)
+        logits = next_logits(model, ids, positions, layout, layout.last if fresh else None)
         best, chosen = logits.max(-1, keepdim=True)
         sure = logits.sub_(best).exp_().sum(-1).log_().neg_().tolist()
         for row, token, log_probability in zip(answering, chosen[:, 0].tolist(), sure, strict=True):
@@ -102,6 +96,26 @@ def generate(
             rows = [rows[place] for place in slots.leave(ended)]
             on_done(len(ended))
     return results
+
+
+def next_logits(
+    model: PreTrainedModel,
+    ids: Sequence[int],
+    positions: Sequence[int],
+    layout: Prompts | NextTokens,
+    last: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Logits, [rows, vocabulary], of the token that follows each row, by one forward over flat tokens.
+
+    `last`: the last token of each row; None where every token is one.
+    """
+    states = model.base_model(
+        input_ids=torch.tensor([ids], device=model.device),
+        position_ids=torch.tensor([positions], device=model.device),
+        use_cache=False,
+        row_layout=layout,
+    ).last_hidden_state[0]
+    return head_logits(model, states if last is None else states[last])
 
 
 def _fitting(waiting: list[int], prompts: Sequence[list[int]], free: int) -> list[int]:

@@ -10,7 +10,7 @@ from prereq.evaluation import scoring
 from prereq.evaluation.statistics import auroc, interval
 
 ANSWERS = 100  # of each split, epoch and plugged-in knowledge, in the table to read
-RULES = 1  # raised when a rule of scoring changes, so that stored scores are made anew
+RULES = 2  # raised when a rule of scoring changes, so that stored scores are made anew
 Scorer = Callable[[str, Sequence[SkillRow]], float]
 
 
@@ -24,8 +24,8 @@ class Item:
 def scorer(kind: str, values: Mapping[str, Sequence[str]]) -> Scorer:
     """`right(text, rows)` in [0, 1]: agreement of a text with any of the rows.
 
-    `qa`, `final_answer`: exact match as published. `facts`: the share of the rows' relations told as
-    one of them has it. `long_form`: whether anything was said at all, for want of a judge.
+    `qa`, `final_answer`: exact match. `facts`: the share of the rows' relations told as one of them
+    has it. `long_form`: whether anything was said at all, for want of a judge.
     """
     if kind == "long_form":
         return lambda text, rows: float(bool(text))
@@ -42,7 +42,7 @@ def scorer(kind: str, values: Mapping[str, Sequence[str]]) -> Scorer:
 
 def accepted(rows: Sequence[SkillRow]) -> list[str]:
     """Every accepted answer of the rows."""
-    return [answer for row in rows for answer in row.answers or (row.assistant,)]
+    return [answer for row in rows for answer in row.answers]
 
 
 def best_epoch(
@@ -77,16 +77,14 @@ def table(
     by_row: dict[str, list[float]] = {}
     confidence: dict[str, list[float]] = {}
 
-    def add(metric: str, split: str, values: Sequence[float], knowledge: str = "") -> None:
-        low, high = interval(values, resamples)
+    def add(
+        metric: str, split: str, values: Sequence[float], knowledge: str = "", shares: bool = True
+    ) -> None:
+        low, high = interval(values, resamples, shares=shares)
+        percent = 100 if shares else 1
         row = {"knowledge": knowledge, "split": split, "metric": metric}
-        row |= {
-            "value": 100 * fmean(values),
-            "low": 100 * low,
-            "high": 100 * high,
-            "n": len(values),
-        }
-        scores.append(row)
+        row |= {"value": percent * fmean(values), "low": percent * low, "high": percent * high}
+        scores.append(row | {"n": len(values)})
 
     for test in tests:
         mine = [g for g in generations if g["split"] == test.name]
@@ -100,11 +98,11 @@ def table(
                 names.append(f"{test.name}_last")
             for name in names if not test.plug_in else ():
                 if kind == "long_form":
-                    add("tokens", name, [g["tokens"] / 100 for g in here])  # a count, not a share
+                    add("tokens", name, [g["tokens"] for g in here], shares=False)
                 else:
                     add("accuracy", name, values)
                 if kind in ("qa", "final_answer"):
-                    _add_qa(add, name, here, items[test.name], values)
+                    _add_qa(add, name, here, items[test.name], values, kind)
                 add("ended", name, [float(g["ended"]) for g in here])
                 by_row[name] = values
                 told = [g["confidence"] for g in here]
@@ -114,7 +112,8 @@ def table(
             for knowledge in sorted({g["knowledge"] for g in mine}):
                 own, other = _plugged(mine, items[test.name], knowledge, versions, right)
                 add("own", test.name, own, knowledge)
-                add("other", test.name, other, knowledge)
+                if other:  # the subjects have other versions
+                    add("other", test.name, other, knowledge)
     for name, values in confidence.items():
         add("confidence", name, values)
     if confidence.get("held_out") and confidence.get("unseen"):
@@ -141,7 +140,7 @@ def answers(
             continue
         asked = items[g["split"]][g["item"]].rows
         place = [g["split"], g["epoch"], g["knowledge"], asked[0].user]
-        expected = " | ".join(dict.fromkeys(accepted(asked)))
+        expected = " | ".join(dict.fromkeys(accepted(asked) or [row.assistant for row in asked]))
         rows.append([*place, expected, g["text"], right(g["text"], asked), g["confidence"]])
     columns = "split epoch knowledge question expected answer right confidence".split()
     return columns, rows
@@ -153,10 +152,14 @@ def _add_qa(
     generations: Sequence[dict],
     items: Sequence[Item],
     right: list[float],
+    kind: str,
 ) -> None:
-    """Abstention, wrong answers, strict match, F1; accuracy by type, relation and popularity."""
+    """The published accuracy, abstention, wrong answers, strict match, F1; accuracy by group."""
     texts = [g["text"] for g in generations]
     rows = [items[g["item"]].rows for g in generations]
+    match = scoring.published_match if kind == "qa" else scoring.published_final_match
+    published = [float(match(t, accepted(r))) for t, r in zip(texts, rows, strict=True)]
+    add("accuracy_published", split, published)
     abstained = [float(scoring.abstained(text)) for text in texts]
     add("abstained", split, abstained)
     add("wrong", split, [1 - r - a for r, a in zip(right, abstained, strict=True)])
@@ -194,5 +197,7 @@ def _plugged(
         version = versions.get(knowledge)
         version = rows[0].version if version is None else version
         own.append(right(g["text"], [row for row in rows if row.version == version]))
-        other.append(right(g["text"], [row for row in rows if row.version != version]))
+        others = [row for row in rows if row.version != version]
+        if others:
+            other.append(right(g["text"], others))
     return own, other

@@ -1,16 +1,37 @@
-"""Scores as pure functions of a generated text: exact match as published, and facts told."""
+"""Scores as pure functions of a generated text: exact match, abstention, F1, and facts told.
+
+Exact match is here twice. `published_match` and `published_final_match` follow the paper's rule to
+the letter. `exact_match` and `final_answer_match` differ from it in three ways: what is only written
+otherwise is the same (`folded`), an answer of which normalisation leaves nothing is compared without
+it, and an empty answer matches nothing.
+"""
 
 import re
 import string
+import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 
 ABSTENTION = "i don't know"
+MARKER = "final answer:"
+APOSTROPHES, QUOTES, DASHES = "’‘‚‛ʼʻʹ′`´‹›＇｀", "“”„‟«»″〝〞＂", "‐‑‒–—―−﹣－"
+FOLDED = str.maketrans(
+    {c: to for marks, to in ((APOSTROPHES, "'"), (QUOTES, '"'), (DASHES, "-")) for c in marks}
+)
+
+
+def folded(text: str) -> str:
+    """Typographic quotes and dashes as ASCII, full-width and combining forms as the usual ones.
+
+    That is Unicode's NFKC; accents stay. Marks go first: NFKC makes a space and an accent of some.
+    """
+    return unicodedata.normalize("NFKC", text.translate(FOLDED))
 
 
 def prediction(text: str) -> str:
-    """What is scored of a generation: lower-cased, stripped."""
-    return text.replace("’", "'").lower().strip()
+    """What is scored of a text: folded, lower-cased, stripped."""
+    return folded(text).lower().strip()
 
 
 def abstained(text: str) -> bool:
@@ -18,9 +39,15 @@ def abstained(text: str) -> bool:
 
 
 def exact_match(text: str, answers: Sequence[str]) -> bool:
-    """Right when an accepted answer is part of the prediction, which does not abstain (published)."""
-    said = prediction(text)
-    return not abstained(text) and any(answer.lower() in said for answer in answers)
+    """Right when an accepted answer is part of the prediction, which does not abstain."""
+    said, wanted = prediction(text), map(prediction, answers)
+    return not abstained(text) and any(answer and answer in said for answer in wanted)
+
+
+def published_match(text: str, answers: Sequence[str]) -> bool:
+    """`exact_match` as published: lower-cased and stripped, nothing else."""
+    said = text.lower().strip()
+    return ABSTENTION not in said and any(answer.lower() in said for answer in answers)
 
 
 def normalise(text: str) -> str:
@@ -30,19 +57,27 @@ def normalise(text: str) -> str:
 
 
 def final_answer(text: str) -> str:
-    """What follows the last `final answer: `; the whole text where there is none."""
-    return prediction(text).rpartition("final answer:")[2].strip()
+    """What follows the last `final answer:` of the prediction; all of it where there is none."""
+    return prediction(text).rpartition(MARKER)[2].strip()
 
 
 def final_answer_match(text: str, answers: Sequence[str]) -> bool:
-    """HotpotQA as published: an answer, normalised, is part of the normalised final answer."""
-    said = normalise(final_answer(text))
-    return not abstained(text) and any(normalise(answer) in said for answer in answers)
+    """Right when an answer, normalised, is part of the normalised final answer (HotpotQA)."""
+    said = final_answer(text)
+    return not abstained(text) and any(_part(*_alike(said, answer)) for answer in answers)
+
+
+def published_final_match(text: str, answers: Sequence[str]) -> bool:
+    """`final_answer_match` as published: an answer that normalises to nothing is part of anything."""
+    said = text.lower().strip()
+    final = normalise(said.rpartition(f"{MARKER} ")[2])
+    return ABSTENTION not in said and any(normalise(answer) in final for answer in answers)
 
 
 def strict_match(text: str, answers: Sequence[str]) -> bool:
     """The whole final answer is one of the answers, both normalised."""
-    return normalise(final_answer(text)) in {normalise(answer) for answer in answers}
+    pairs = (_alike(final_answer(text), answer) for answer in answers)
+    return any(wanted and said == wanted for said, wanted in pairs)
 
 
 def f1(text: str, answers: Sequence[str]) -> float:
@@ -52,20 +87,43 @@ def f1(text: str, answers: Sequence[str]) -> float:
         common = sum((Counter(said) & Counter(wanted)).values())
         return 2 * common / (len(said) + len(wanted)) if common else 0.0
 
-    said = normalise(final_answer(text)).split()
-    return max(overlap(said, normalise(answer).split()) for answer in answers)
+    pairs = (_alike(final_answer(text), answer) for answer in answers)
+    return max((overlap(said.split(), wanted.split()) for said, wanted in pairs), default=0.0)
+
+
+def _alike(said: str, answer: str) -> tuple[str, str]:
+    """Both normalised; neither, where that leaves nothing of the answer ("The The", "!!!", "+")."""
+    answer = prediction(answer)
+    normalised = normalise(answer)
+    return (normalise(said), normalised) if normalised else (said, answer)
+
+
+def _part(said: str, answer: str) -> bool:
+    """Whether the answer is part of what was said; as whole words, where it is all articles."""
+    if normalise(answer):
+        return answer in said
+    return bool(answer) and _finder((answer,))(said) is not None
 
 
 def facts_told(text: str, values: Mapping[str, Iterable[str]]) -> dict[str, str]:
-    """Relation → value: the first word of the text that is a value of the relation."""
-    words = re.findall(r"\w+", text)
-    told = {}
-    for relation, allowed in values.items():
-        allowed = set(allowed)
-        first = next((word for word in words if word in allowed), None)
-        if first is not None:
-            told[relation] = first
-    return told
+    """Relation → value: the first value of the relation that stands in the text, as whole words."""
+    text = folded(text)
+    told = {relation: _finder(tuple(allowed))(text) for relation, allowed in values.items()}
+    return {relation: value for relation, value in told.items() if value is not None}
+
+
+@lru_cache(maxsize=1024)
+def _finder(values: tuple[str, ...]) -> Callable[[str], str | None]:
+    """Finds the value that comes first in a folded text, the longest of those that begin there."""
+    as_written = {folded(value): value for value in values}
+    longest_first = sorted(as_written, key=len, reverse=True)
+    pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)")
+
+    def find(text: str) -> str | None:
+        found = pattern.search(text)
+        return as_written[found[0]] if found else None
+
+    return find
 
 
 def share_right(

@@ -6,11 +6,18 @@ import numpy as np
 from scipy import stats
 
 
-def interval(values: Sequence[float], resamples: int, seed: int = 0) -> tuple[float, float]:
-    """95 % percentile bootstrap interval of the mean of `values` (each one row's score)."""
+def interval(
+    values: Sequence[float], resamples: int, seed: int = 0, shares: bool = False
+) -> tuple[float, float]:
+    """95 % interval of the mean of `values` (each one row's score): percentile bootstrap.
+
+    Rows that all agree have nothing to resample. Where they are `shares`, in [0, 1], the Wilson score
+    interval then says what so many rows can tell; else the interval is that one value.
+    """
     data = np.asarray(values, dtype=float)
-    if len(data) < 2 or np.ptp(data) == 0:
-        return float(data.mean()), float(data.mean())
+    if np.ptp(data) == 0:
+        value = float(data[0])
+        return _wilson(value, len(data)) if shares else (value, value)
     result = stats.bootstrap(
         (data,),
         np.mean,
@@ -19,6 +26,14 @@ def interval(values: Sequence[float], resamples: int, seed: int = 0) -> tuple[fl
         rng=np.random.default_rng(seed),
     )
     return float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+
+def _wilson(share: float, n: int) -> tuple[float, float]:
+    """Wilson's score interval of a share of `n` rows (Wilson 1927), 95 %."""
+    z = stats.norm.ppf(0.975)
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return float(max(0.0, middle - half)), float(min(1.0, middle + half))
 
 
 def paired(first: Sequence[float], second: Sequence[float], seed: int = 0) -> float:

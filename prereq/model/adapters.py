@@ -1,23 +1,28 @@
-"""Adapters as plain PEFT folders: attach one to train and others frozen, save, merge."""
+"""LoRA adapters on a base model: attach new ones beside frozen ones, choose what trains, save, merge."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from huggingface_hub import snapshot_download
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from peft.tuners.lora import LoraLayer
+from safetensors.torch import save_file
+from torch import nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 from transformers import PreTrainedModel
 
 from prereq import ranks
 from prereq.config import LoraSettings
 from prereq.errors import PrereqError
-
-WEIGHTS = "adapter_model.safetensors"
+from prereq.model.adapter_files import (
+    CONFIG,
+    WEIGHTS,
+    check_modules,
+    read_config,
+    read_lora,
+    read_tensors,
+)
 
 
 def attach(
@@ -28,17 +33,26 @@ def attach(
     frozen: Mapping[str, Path | str],
     seed: int,
 ) -> PeftModel:
-    """New trainable adapters (float32) on the frozen model, with `frozen` ones beside them."""
+    """New trainable adapters (float32) on the frozen model, with `frozen` ones beside them.
+
+    Raises PrereqError where a target module does not exist, a name is one of the model's own modules,
+    or a frozen adapter does not fit.
+    """
     names = [names] if isinstance(names, str) else list(names)
-    torch.manual_seed(seed)  # A is drawn, B is zero
+    _check_names([*names, *frozen], model)
+    _check_targets(settings.target_modules, model)
     config = LoraConfig(
         r=settings.r,
         lora_alpha=settings.alpha or 2 * settings.r,
-        lora_dropout=0.0,  # the routed forward drops out
+        lora_dropout=0.0,  # set by `set_dropout`, or done by the routed forward
         target_modules=list(settings.target_modules),
         task_type="CAUSAL_LM",
         base_model_name_or_path=str(base),
     )
+    loras = {other: read_lora(folder) for other, folder in frozen.items()}
+    for lora in loras.values():
+        check_modules(lora, model)
+    torch.manual_seed(seed)  # A is drawn, B is zero
     try:
         peft_model = get_peft_model(model, config, adapter_name=names[0])
     except ValueError as error:
@@ -48,29 +62,64 @@ def attach(
         peft_model.add_adapter(name, config)
     for name in names:
         peft_model.peft_config[name].base_model_name_or_path = str(base)
-    for other, folder in frozen.items():
-        check_folder(folder)
-        peft_model.load_adapter(str(folder), adapter_name=other, is_trainable=False)
+    for other, lora in loras.items():
+        peft_model.load_adapter(str(lora.folder), adapter_name=other, is_trainable=False)
+    _materialize(peft_model)
     train_only(peft_model, names)
     return peft_model
 
 
+def _materialize(peft_model: PeftModel) -> None:
+    """Give adapters storage of their own where the base is a mere shape (see `loading`).
+
+    Accelerate finds the optimizer's parameters again by the address of their storage. What is in it
+    comes from the first process.
+    """
+    for _, layer in lora_layers(peft_model):
+        for matrices in (layer.lora_A, layer.lora_B):
+            for matrix in matrices.values():
+                if matrix.weight.is_meta:
+                    matrix.to_empty(device="cpu")
+
+
+def lora_layers(model: nn.Module) -> Iterator[tuple[str, LoraLayer]]:
+    """Every layer that carries adapters, by its name in the base model."""
+    for name, module in model.named_modules():
+        if isinstance(module, LoraLayer):
+            yield name.removeprefix("base_model.model."), module
+
+
 def train_only(peft_model: PeftModel, names: Sequence[str]) -> None:
     """Exactly the parameters of the named adapters train, in float32; asserted."""
-    for key, parameter in peft_model.named_parameters():
-        parameter.requires_grad_(any(f".{name}." in key for name in names))
-    trained = {k: p for k, p in peft_model.named_parameters() if p.requires_grad}
-    assert trained and all("lora_" in k and p.dtype == torch.float32 for k, p in trained.items())
+    peft_model.requires_grad_(False)
+    for _, layer in lora_layers(peft_model):
+        for name in set(names) & set(layer.lora_A):
+            for matrix in (layer.lora_A[name].weight, layer.lora_B[name].weight):
+                assert matrix.dtype == torch.float32
+                matrix.requires_grad_(True)
+    assert any(p.requires_grad for p in peft_model.parameters())
+
+
+def set_dropout(peft_model: PeftModel, rates: Mapping[str, float]) -> None:
+    """The share of its input that each adapter drops, where PEFT's own forward runs; default 0."""
+    for _, layer in lora_layers(peft_model):
+        for name in layer.lora_dropout:
+            rate = rates.get(name, 0.0)
+            layer.lora_dropout[name] = nn.Dropout(rate) if rate else nn.Identity()
 
 
 def save(peft_model: PeftModel, name: str, folder: Path, dropout: float) -> None:
     """Adapter `name` as a PEFT folder that `PeftModel.from_pretrained` and vLLM read."""
-    state = get_peft_model_state_dict(peft_model, adapter_name=name)
-    state = {k: whole(v).cpu().contiguous() for k, v in state.items()}
+    state = {}
+    for module, layer in lora_layers(peft_model):
+        if name in layer.lora_A:
+            for half, matrix in (("A", layer.lora_A[name]), ("B", layer.lora_B[name])):
+                tensor = full_tensor(matrix.weight).cpu().contiguous()
+                state[f"base_model.model.{module}.lora_{half}.weight"] = tensor
     if not ranks.first():
         return
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(state, folder / WEIGHTS)
+    save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
     config = peft_model.peft_config[name]
     kept = config.lora_dropout, config.inference_mode
     config.lora_dropout, config.inference_mode = dropout, True
@@ -78,71 +127,26 @@ def save(peft_model: PeftModel, name: str, folder: Path, dropout: float) -> None
     config.lora_dropout, config.inference_mode = kept
 
 
-def whole(tensor: torch.Tensor) -> torch.Tensor:
-    """The tensor itself; one that is spread over processes (FSDP) is gathered, in all of them."""
+def full_tensor(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor itself; one that is sharded over processes (FSDP) is gathered, in all of them."""
     tensor = tensor.detach()
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def spread_like(like: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
-    """The inverse of `whole`: on the device of `like`, and spread over processes as it is."""
+def shard_like(like: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
+    """The inverse of `full_tensor`: on the device of `like`, and sharded over processes as it is."""
     tensor = tensor.to(like.device)
     if isinstance(like, DTensor):
         return distribute_tensor(tensor, like.device_mesh, like.placements)
     return tensor
 
 
-def check_folder(folder: Path | str) -> dict:
-    """The adapter's configuration; refuses what is not a plain LoRA folder."""
-    file = Path(folder) / "adapter_config.json"
-    if not file.exists():
-        raise PrereqError(f"{folder}: no adapter_config.json; give a folder in PEFT's format")
-    try:
-        config = json.loads(file.read_text("utf-8"))
-    except json.JSONDecodeError as error:
-        raise PrereqError(f"{file}: not JSON ({error}); write the adapter anew") from None
-    if config.get("peft_type") != "LORA":
-        raise PrereqError(
-            f"{file}: peft_type is {config.get('peft_type')!r}; only LORA can be used"
-        )
-    for key in ("use_dora", "modules_to_save"):
-        if config.get(key):
-            raise PrereqError(f"{file}: {key} is {config[key]!r}; only plain LoRA can be merged")
-    if not (Path(folder) / WEIGHTS).exists():
-        raise PrereqError(f"{folder}: no {WEIGHTS}; prereq reads safetensors only, never pickle")
-    return config
-
-
-def fetch(adapter: str) -> Path:
-    """The folder of an adapter given as a folder or a Hub id, checked."""
-    folder = Path(adapter)
-    if not folder.exists():
-        try:
-            folder = Path(snapshot_download(adapter, allow_patterns=["adapter_*"]))
-        except (OSError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise PrereqError(
-                f"skill={adapter}: neither a local folder nor an adapter on the Hub in reach ({reason}); "
-                "give a folder in PEFT's format"
-            ) from None
-    check_folder(folder)
-    return folder.resolve()
-
-
-def check_base(folder: Path | str, base: Path | str) -> None:
-    """Refuse an adapter of another base model, as far as the names tell."""
-    trained_on = check_folder(folder).get("base_model_name_or_path")
-    if trained_on and Path(trained_on).name.lower() != Path(base).name.lower():
-        raise PrereqError(
-            f"{folder}: the adapter was trained on {trained_on}, the base model is {base}; choose its "
-            "own with model=… or model.path=…. If the two are the same model, give both the same name "
-            "in the adapter's adapter_config.json"
-        )
-
-
 @contextmanager
-def merged(model: PreTrainedModel, folders: list[Path | str]) -> Iterator[PreTrainedModel]:
-    """The model with `W + Σ scale·B·A` of the given adapters; the very same weights again at exit."""
+def merged(model: PreTrainedModel, folders: Sequence[Path | str]) -> Iterator[PreTrainedModel]:
+    """The model with `W + Σ scale·B·A` of the given adapters; the very same weights again at exit.
+
+    Raises PrereqError for an adapter that is more than plain LoRA on the model's linear layers.
+    """
     originals: dict[str, torch.Tensor] = {}
     try:
         for folder in folders:
@@ -155,30 +159,81 @@ def merged(model: PreTrainedModel, folders: list[Path | str]) -> Iterator[PreTra
 
 
 def _add(model: PreTrainedModel, folder: Path | str, originals: dict[str, torch.Tensor]) -> None:
-    config = check_folder(folder)
-    try:
-        tensors = load_file(Path(folder) / WEIGHTS)
-    except SafetensorError as error:
-        raise PrereqError(f"{Path(folder) / WEIGHTS}: unreadable ({error})") from None
-    rank = config["r"] ** (0.5 if config.get("use_rslora") else 1)
-    for key, a in tensors.items():
-        if not key.endswith(".lora_A.weight"):
-            continue
-        module = key.removeprefix("base_model.model.").removesuffix(".lora_A.weight")
-        b = tensors[key.replace(".lora_A.", ".lora_B.")]
-        try:
-            weight = model.get_submodule(module).weight
-        except AttributeError:
-            raise PrereqError(f"{folder}: adapts {module}, which the base model has not") from None
-        if weight.shape != (b.shape[0], a.shape[1]):
+    lora = read_lora(folder)
+    check_modules(lora, model)
+    embedding = model.get_input_embeddings().weight
+    for module, (a, b) in lora.pairs.items():
+        weight = model.get_submodule(module).weight
+        if weight is embedding:
             raise PrereqError(
-                f"{folder}: {module} is {b.shape[0]}×{a.shape[1]} in the adapter and "
-                f"{weight.shape[0]}×{weight.shape[1]} in the base model; it belongs to "
-                f"{config.get('base_model_name_or_path')}, not to {model.name_or_path}"
+                f"{folder}: adapts {module}, whose weight the model shares with its embeddings, so that "
+                "merging would change both; use stage.engine=padded, with which nothing is merged"
             )
-        name = f"{module}.weight"
         # The original is set aside, on a GPU in the host's memory, and another takes its place.
-        originals.setdefault(name, weight.data.cpu())
-        scale = config["lora_alpha"] / rank
+        originals.setdefault(f"{module}.weight", weight.data.cpu())
         a, b = (x.to(weight.device, torch.float32) for x in (a, b))
-        weight.data = torch.addmm(weight.data.float(), b, a, alpha=scale).to(weight.dtype)
+        weight.data = torch.addmm(weight.data.float(), b, a, alpha=lora.scale).to(weight.dtype)
+
+
+def applied(model: PreTrainedModel, folders: Sequence[Path | str]) -> nn.Module:
+    """The model with all of the given adapters applied by PEFT itself, of whatever kind they are.
+
+    It may change the model. Raises PrereqError where a folder's tensors are not exactly those that its
+    configuration asks for.
+    """
+    names = [f"adapter{number}" for number in range(len(folders))]
+    for name, folder in zip(names, folders, strict=True):
+        read_config(folder)
+        tensors = read_tensors(folder)
+        try:
+            if isinstance(model, PeftModel):
+                model.load_adapter(str(folder), adapter_name=name)
+            else:
+                model = PeftModel.from_pretrained(model, str(folder), adapter_name=name)
+            found = get_peft_model_state_dict(model, adapter_name=name)
+        except Exception as error:  # whatever an odd configuration makes PEFT raise
+            reason = " ".join(str(error).split())[:300]
+            raise PrereqError(f"{folder}: PEFT cannot load the adapter ({reason})") from None
+        optional = {key for key in found if ".base_layer." in key}  # embeddings that PEFT adds
+        for key in sorted((set(tensors) ^ set(found)) - (optional - set(tensors))):
+            where = "in the file and not in the configuration"
+            where = where if key in tensors else "in the configuration and not in the file"
+            raise PrereqError(
+                f"{folder}: {key} is {where}; {WEIGHTS} and {CONFIG} do not belong together"
+            )
+    if names:
+        model.base_model.set_adapter(names)
+    return model
+
+
+def _check_names(names: Sequence[str], model: nn.Module) -> None:
+    """An adapter named like a part of the model would be mixed up with it in PEFT's keys."""
+    taken = {part for name, _ in model.named_modules() for part in name.split(".")}
+    taken |= {
+        "weight",
+        "bias",
+        "base_layer",
+        "base_model",
+        "model",
+        "lora_A",
+        "lora_B",
+        "lora_dropout",
+    }
+    for name in names:
+        if name in taken:
+            raise PrereqError(
+                f"knowledge source {name!r}: the base model has a part of that name; rename the source"
+            )
+
+
+def _check_targets(targets: Sequence[str], model: nn.Module) -> None:
+    """Every target is the end of some module's name; PEFT would ignore those that are not."""
+    weights = {name: getattr(module, "weight", None) for name, module in model.named_modules()}
+    modules = [name for name, weight in weights.items() if weight is not None and weight.ndim > 1]
+    ends = sorted({name.rpartition(".")[2] for name in modules})
+    for target in targets:
+        if not any(name == target or name.endswith(f".{target}") for name in modules):
+            raise PrereqError(
+                f"adapter target_modules: {type(model).__name__} has no layer {target!r}; there is "
+                f"{', '.join(ends)}. Set adapter.skill.target_modules and adapter.knowledge.target_modules"
+            )

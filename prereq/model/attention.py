@@ -9,17 +9,20 @@ Rows may share tokens, those that they begin with; only here does each row see i
 
 from collections.abc import Sequence
 from functools import cached_property
+from inspect import signature
 from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
-from transformers import AttentionInterface, AttentionMaskInterface
+from transformers import AttentionInterface
 
 from prereq.data.batches import to_device
-from prereq.errors import PrereqError
+from prereq.model.self_check import Unfit
 
 try:
     from torch.nn.attention.varlen import varlen_attn
+
+    KERNEL_TAKES = frozenset(signature(varlen_attn).parameters)  # releases differ
 except ImportError:  # torch before 2.10
     varlen_attn = None
 
@@ -27,8 +30,26 @@ NAME = "rows"
 
 
 def in_place(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether a variable-length kernel is at hand, so that nothing needs to be padded."""
-    return varlen_attn is not None and device.type == "cuda" and dtype != torch.float32
+    """Whether a variable-length kernel is at hand, so that nothing needs to be padded.
+
+    It takes 16 bits and a GPU of compute capability 8 (Ampere) or newer.
+    """
+    if varlen_attn is None or device.type != "cuda" or dtype == torch.float32:
+        return False
+    return torch.cuda.get_device_capability(device) >= (8, 0)
+
+
+def variable_length(query, key, value, starts, longest: int, scale: float) -> torch.Tensor:
+    """Causal attention inside each row by PyTorch's kernel: query, key and value [C, H, D] → [C, H, D].
+
+    `starts`: [R + 1], int32, where rows start and the last one ends.
+    """
+    how = {"is_causal": True} if "is_causal" in KERNEL_TAKES else {"window_size": (-1, 0)}
+    if "scale" in KERNEL_TAKES:
+        how["scale"] = scale
+    else:  # it divides by √D itself
+        query = query * (scale * query.shape[-1] ** 0.5)
+    return varlen_attn(query, key, value, starts, starts, longest, longest, **how)
 
 
 class RowLayout:
@@ -120,13 +141,12 @@ class RowLayout:
             scale=scaling,
             enable_gqa=query.shape[1] > key.shape[1],
         )
-        return out.transpose(1, 2).reshape(-1, *query.shape[1:])
+        return out.transpose(1, 2).flatten(0, 1)
 
     def _in_place(self, query, key, value, scaling, dropout) -> torch.Tensor:
         assert not dropout, "the kernel knows none"
         key, value = (x.repeat_interleave(query.shape[1] // x.shape[1], 1) for x in (key, value))
-        ends = self.starts, self.starts, self.longest, self.longest
-        return varlen_attn(query, key, value, *ends, scale=scaling, window_size=(-1, 0))
+        return variable_length(query, key, value, self.starts, self.longest, scaling)
 
 
 class _ToCells(torch.autograd.Function):
@@ -177,22 +197,15 @@ def rows_attention(
 ):
     """Causal attention inside each row. query [1, H, T, D], key and value [1, H_kv, T, D] → [1, T, H, D].
 
-    Raises where a model wants more of attention than this gives.
+    Raises Unfit where a model wants more of attention than this gives.
     """
     narrow = sliding_window and row_layout.longest > sliding_window
     if softcap or s_aux is not None or narrow:
-        what = "a soft cap" if softcap else "sinks" if s_aux is not None else "a sliding window"
-        raise PrereqError(
-            f"{type(module).__name__}: its attention has {what}, which attention `{NAME}` does not know"
-            f" (sliding_window={sliding_window}, longest row {row_layout.longest}); use "
-            "model.attn_implementation=eager, or flash_attention_2 on a GPU"
-        )
+        window = f"a sliding window of {sliding_window} tokens (longest row {row_layout.longest})"
+        what = "a soft cap" if softcap else "sinks" if s_aux is not None else window
+        raise Unfit(f"its attention has {what}, which attention `{NAME}` does not have")
     return row_layout.attend(module.layer_idx, query, key, value, scaling, dropout)[None], None
 
 
-def _no_mask(*args, **kwargs):
-    return None
-
-
+# Without a mask function beside it transformers makes no mask, and none is wanted.
 AttentionInterface.register(NAME, rows_attention)
-AttentionMaskInterface.register(NAME, _no_mask)

@@ -15,11 +15,23 @@ def head_logits(model: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
     """Logits [M, vocabulary] in float32 of hidden states [M, width].
 
     The states are made contiguous: on a strided slice in bfloat16 the CPU's matrix product takes a
-    hundred times as long, and gigabytes. Gemma's soft cap is applied where the model has one.
+    hundred times as long, and gigabytes.
     """
     logits = model.get_output_embeddings()(hidden.contiguous()).float()
-    cap = getattr(model.config, "final_logit_softcapping", None)
+    scale, cap = _transform(model)
+    logits = logits if scale == 1 else logits * scale
     return cap * torch.tanh(logits / cap) if cap else logits
+
+
+def _transform(model: PreTrainedModel) -> tuple[float, float | None]:
+    """What a model makes of its head's logits: a factor (Granite, Cohere), a soft cap (Gemma).
+
+    A head that does more is found by the self-check.
+    """
+    config = model.config.get_text_config()
+    scale = getattr(config, "logit_scale", None) or 1.0
+    scale /= getattr(config, "logits_scaling", None) or 1.0
+    return scale, getattr(config, "final_logit_softcapping", None)
 
 
 def label_losses(
@@ -30,8 +42,8 @@ def label_losses(
     hidden [M, width], targets and weights [M]. Logits of one chunk at a time.
     """
     head = model.get_output_embeddings()
-    capped = getattr(model.config, "final_logit_softcapping", None)
-    if not head.weight.requires_grad and not capped and type(head) is torch.nn.Linear:
+    plain = _transform(model) == (1.0, None) and type(head) is torch.nn.Linear
+    if plain and not head.weight.requires_grad:
         return _FrozenHeadLoss.apply(hidden.contiguous(), head.weight, head.bias, targets, weights)
 
     def chunk(states, wanted):

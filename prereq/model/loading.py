@@ -3,21 +3,28 @@
 import importlib.util
 import re
 import warnings
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
+from accelerate import init_empty_weights
+from torch import nn
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
+    BitsAndBytesConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 from transformers.utils import logging as transformers_logging
 
+from prereq import ranks
 from prereq.config import ModelConfig
 from prereq.console import say
 from prereq.errors import PrereqError
-from prereq.model import attention
+from prereq.model.attention import NAME as ROWS
+from prereq.model.precision import dtype_of
 
 transformers_logging.disable_progress_bar()  # our own bars are enough
 warnings.filterwarnings(
@@ -29,7 +36,7 @@ def load_tokenizer(path: Path | str, config: ModelConfig) -> PreTrainedTokenizer
     """The tokenizer, with a padding token that is not the end token (or nothing learns to stop)."""
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=config.trust_remote_code)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # whatever a broken file makes a library raise
         raise PrereqError(_not_loaded("tokenizer", path, error)) from None
     if not tokenizer.is_fast:
         raise PrereqError(
@@ -44,28 +51,105 @@ def load_tokenizer(path: Path | str, config: ModelConfig) -> PreTrainedTokenizer
 
 
 def load_model(
-    path: Path | str,
-    config: ModelConfig,
-    attention_function: str,
-    device: torch.device | str = "cpu",
+    path: Path | str, config: ModelConfig, engine: str, device: torch.device | str = "cpu"
 ) -> PreTrainedModel:
-    """The base model in its dtype, frozen."""
-    try:
-        model = AutoModelForCausalLM.from_pretrained(
-            path,
-            dtype=getattr(torch, dtype_of(config)),
-            attn_implementation=attention_function,
-            trust_remote_code=config.trust_remote_code,
-        )
-    except (OSError, ValueError) as error:
-        raise PrereqError(_not_loaded("model", path, error)) from None
-    say("using", f"{config.name} in {dtype_of(config)} on {device}, attention {attention_function}")
+    """The base model in its dtype, frozen, with the attention that `engine` is to use.
+
+    `device` is where it will run. Raises PrereqError where the folder or Hub id gives no whole model.
+    """
+    attention = attention_for(config, engine)
+    model = _load(path, config, attention)
+    switches = model._can_set_attn_implementation()
+    if attention is None and not switches and model.config._attn_implementation != "eager":
+        # Its default attention cannot be compared with its eager one, so that is taken.
+        model = _load(path, config, "eager")
+    if attention == ROWS and not switches:
+        raise PrereqError(_not_loaded("model", path, ValueError(f"it has no {ROWS}"), attention))
+    _switch_dropout_off(model)
+    shown = model.config._attn_implementation
+    say("using", f"{config.name} in {dtype_of(config)} on {device}, {engine}, attention {shown}")
     if config.gradient_checkpointing:
         enable = getattr(
             model, "activation_checkpointing_enable", model.gradient_checkpointing_enable
         )
         enable({"use_reentrant": False})
-    return model.to(device).requires_grad_(False)
+    return model.requires_grad_(False)
+
+
+def _load(path: Path | str, config: ModelConfig, attention: str | None) -> PreTrainedModel:
+    arguments = {} if attention is None else {"attn_implementation": attention}
+    if config.quantize:
+        arguments["quantization_config"] = _quantization(config)
+    arguments["dtype"] = getattr(torch, dtype_of(config))
+    arguments["trust_remote_code"] = config.trust_remote_code
+    try:
+        if ranks.sharded() and not ranks.first():
+            # Its shape alone: Accelerate hands out the weights that the first process reads.
+            shape = AutoConfig.from_pretrained(path, trust_remote_code=config.trust_remote_code)
+            with init_empty_weights(include_buffers=False):
+                model = AutoModelForCausalLM.from_config(shape, **arguments)
+            model.tie_weights()
+            return model
+        model, loaded = AutoModelForCausalLM.from_pretrained(
+            path, use_safetensors=True, output_loading_info=True, **arguments
+        )
+    except Exception as error:  # whatever a broken file makes a library raise
+        raise PrereqError(_not_loaded("model", path, error, attention)) from None
+    _check_loaded(path, model, loaded)
+    return model
+
+
+def attention_for(config: ModelConfig, engine: str) -> str | None:
+    """The attention to load a model with. `auto`: `rows` for packs, else what transformers takes."""
+    if config.attn_implementation != "auto":
+        return config.attn_implementation
+    return ROWS if engine == "packed" else None
+
+
+def _check_loaded(path: Path | str, model: PreTrainedModel, loaded: dict) -> None:
+    """Refuse a model whose weights are not all there; name tensors that it has no use for."""
+    mismatched = [f"{name} ({tuple(shape)})" for name, shape, _ in loaded["mismatched_keys"]]
+    for what, names in (("missing", loaded["missing_keys"]), ("of another shape", mismatched)):
+        if names:
+            raise PrereqError(
+                f"{path}: {len(names)} weights of {type(model).__name__} are {what}, {_some(names)}; "
+                "copy or save the model anew, whole"
+            )
+    if loaded["unexpected_keys"]:
+        names = loaded["unexpected_keys"]
+        say("noted", f"{type(model).__name__} has no use for {len(names)} tensors, {_some(names)}")
+
+
+def _switch_dropout_off(model: PreTrainedModel) -> None:
+    """The frozen base drops nothing: how much is dropped is what the recipe says of its adapters."""
+    rates = []
+    for holder in (*model.modules(), model.config, model.config.get_text_config()):
+        for name, value in list(vars(holder).items()):
+            if isinstance(value, float) and value and (name == "p" or "drop" in name):
+                if name == "p" and not isinstance(holder, nn.Dropout):
+                    continue
+                rates.append(value)
+                setattr(holder, name, 0.0)
+    if rates:
+        say(
+            "noted",
+            f"{type(model).__name__} would drop out {max(rates):g} of its own; switched off",
+        )
+
+
+def _some(names: Collection[str]) -> str:
+    shown = sorted(names)[:3]
+    return ", ".join(shown) + (", …" if len(names) > len(shown) else "")
+
+
+def _quantization(config: ModelConfig) -> BitsAndBytesConfig:
+    """4 or 8 bits a weight, by bitsandbytes; products in the model's dtype."""
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise PrereqError(f"model.quantize={config.quantize}: pip install bitsandbytes")
+    if config.quantize == "8bit":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    dtype = getattr(torch, dtype_of(config))
+    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_compute_dtype=dtype)
 
 
 def padding_token(tokenizer: PreTrainedTokenizerBase, path: Path | str) -> str:
@@ -84,26 +168,20 @@ def padding_token(tokenizer: PreTrainedTokenizerBase, path: Path | str) -> str:
     return spare[0]
 
 
-def dtype_of(config: ModelConfig) -> str:
-    """`auto`: bfloat16 where the hardware multiplies it (GPUs, CPUs with AVX-512 BF16 or AMX)."""
-    if config.dtype != "auto":
-        return config.dtype
-    fast = torch.cuda.is_available() or torch.cpu._is_avx512_bf16_supported()
-    return "bfloat16" if fast else "float32"
-
-
-def attention_for_training(config: ModelConfig, device: torch.device) -> str:
-    """`auto`: variable-length FlashAttention where it is installed on a GPU, else padded rows."""
-    if config.attn_implementation != "auto":
-        return config.attn_implementation
-    flash = device.type == "cuda" and dtype_of(config) != "float32"
-    if flash and importlib.util.find_spec("flash_attn"):
-        return "flash_attention_2"
-    return attention.NAME
-
-
-def _not_loaded(what: str, path: Path | str, error: Exception) -> str:
-    reason = str(error).strip().splitlines()[0]
+def _not_loaded(what: str, path: Path | str, error: Exception, attention: str | None = None) -> str:
+    reason = " ".join(str(error).split())[:300] or type(error).__name__
+    local = Path(path).is_dir()
+    if local and not list(Path(path).glob("*.safetensors")) and list(Path(path).glob("*.bin")):
+        binary = sorted(file.name for file in Path(path).glob("*.bin"))[0]
+        return (
+            f"{path}: the weights are in {binary}, a pickle, which prereq does not read; save the model "
+            "as safetensors (save_pretrained of transformers does)"
+        )
+    if attention and attention in reason:
+        return (
+            f"{path}: the model does not take attention `{attention}` ({reason}). What works: "
+            "stage.engine=padded (plain padded forwards: slower, and right for every model)"
+        )
     return (
         f"{path}: the {what} could not be loaded ({reason}). Give a local folder or a Hub id that is "
         "in reach: model.path=…"

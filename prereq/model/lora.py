@@ -6,6 +6,8 @@ of an objective become one, and switching adapters costs nothing.
 """
 
 import types
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -14,6 +16,7 @@ from peft.tuners.lora import LoraLayer
 from torch import nn
 
 from prereq.errors import PrereqError
+from prereq.model.adapters import lora_layers
 from prereq.model.dropout import add_kept, draw, drop
 from prereq.model.precision import product_dtype
 
@@ -140,22 +143,46 @@ def route(model: nn.Module) -> Routing:
     """Give every LoRA layer of a PEFT model the routed forward; returns the shared routing.
 
     Which adapters train must be settled before: frozen ones are put into the dtype of products.
+    Raises PrereqError for layers that cannot be routed.
     """
     routing = Routing()
-    for name, module in model.named_modules():
-        if not isinstance(module, LoraLayer):
-            continue
-        if module.use_dora and any(module.use_dora.values()):
-            raise PrereqError(f"{name}: a DoRA adapter; prereq trains and routes plain LoRA only")
-        if type(module.get_base_layer()) is not nn.Linear:
-            kind = type(module.get_base_layer()).__name__
-            raise PrereqError(
-                f"{name}: LoRA on a {kind}; prereq routes LoRA on plain linear layers only"
+    head = getattr(model, "get_output_embeddings", lambda: None)()
+    for name, layer in lora_layers(model):
+        base = layer.get_base_layer()
+        if type(base) is not nn.Linear or layer is head or any(layer.use_dora.values()):
+            kind = (
+                "a DoRA adapter"
+                if any(layer.use_dora.values())
+                else f"LoRA on a {type(base).__name__}"
             )
-        for matrix in (*module.lora_A.parameters(), *module.lora_B.parameters()):
+            kind = "LoRA on the LM head" if layer is head else kind
+            raise PrereqError(
+                f"{name}: {kind}; the packed engine routes plain LoRA on the linear layers inside the "
+                "model only. Choose other target_modules, or use stage.engine=padded"
+            )
+        for matrix in (*layer.lora_A.parameters(), *layer.lora_B.parameters()):
             if not matrix.requires_grad:  # cast once, not in every forward
-                stored = module.get_base_layer().weight.dtype
-                matrix.data = matrix.data.to(product_dtype(matrix.device.type, stored))
-        module.routing = routing
-        module.forward = types.MethodType(_routed_forward, module)
+                matrix.data = matrix.data.to(product_dtype(matrix.device.type, base.weight.dtype))
+        layer.routing = routing
+        layer.forward = types.MethodType(_routed_forward, layer)
     return routing
+
+
+@contextmanager
+def unrouted(model: nn.Module, adapters: Sequence[str]) -> Iterator[None]:
+    """Within it PEFT's own forward runs in every LoRA layer, with these adapters active."""
+    layers = [layer for _, layer in lora_layers(model)]
+    trained = [p for p in model.parameters() if p.requires_grad]
+    routed = [
+        (layer, layer.__dict__.pop("forward")) for layer in layers if "forward" in vars(layer)
+    ]
+    try:
+        if layers:
+            model.base_model.set_adapter(list(adapters))
+            model.requires_grad_(False)  # PEFT lets every active adapter train
+            for parameter in trained:
+                parameter.requires_grad_(True)
+        yield
+    finally:
+        for layer, forward in routed:
+            layer.forward = forward

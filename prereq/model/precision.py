@@ -1,29 +1,35 @@
-"""In which dtype a machine multiplies: a base may be stored in bfloat16 and still be fastest in float32."""
+"""In which dtype a base model is stored, and in which a machine multiplies.
 
-import time
-from functools import cache
+Both follow from the hardware and nothing that is measured, because keys of artifacts hold them.
+"""
 
 import torch
 
+from prereq.config import ModelConfig
 
-@cache
+
+def dtype_of(config: ModelConfig) -> str:
+    """The dtype of the base's weights. `auto`: bfloat16 where the hardware multiplies it natively.
+
+    That is GPUs of compute capability 8 or newer and CPUs with AVX-512 BF16; elsewhere float32.
+    """
+    if config.dtype != "auto":
+        return config.dtype
+    if torch.cuda.is_available():
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        native = torch.cpu._is_avx512_bf16_supported()
+    return "bfloat16" if native else "float32"
+
+
 def product_dtype(device: str, stored: torch.dtype) -> torch.dtype:
     """The dtype that matrix products on weights stored in `stored` are taken in.
 
-    The stored one, but on a CPU that multiplies float32 clearly faster than 16 bits (many do: those
-    without instructions for them, and some Intel ones with AVX-512 BF16 but no AMX), that is float32,
-    which is the more exact one too. Measured once a process, in milliseconds.
+    The stored one; but on a CPU without matrix units for 16 bits (AMX) float32, which is both faster
+    there, also where AVX-512 BF16 is at hand, and more exact.
     """
     if device != "cpu" or stored == torch.float32:
         return stored
-
-    def seconds(dtype: torch.dtype) -> float:
-        a, b = (torch.ones(256, 512, dtype=dtype) for _ in range(2))
-        times = []
-        for _ in range(6):
-            started = time.perf_counter()
-            a @ b.t()
-            times.append(time.perf_counter() - started)
-        return min(times)
-
-    return torch.float32 if 1.25 * seconds(torch.float32) < seconds(stored) else stored
+    units = {torch.bfloat16: "_is_amx_tile_supported", torch.float16: "_is_amx_fp16_supported"}
+    native = getattr(torch.cpu, units.get(stored, ""), lambda: False)()
+    return stored if native else torch.float32

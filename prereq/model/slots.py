@@ -27,9 +27,9 @@ class Slots:
     def write(self, layer: int, key: torch.Tensor, value: torch.Tensor, places: torch.Tensor):
         """Tokens [H_kv, T, D] to `places`, [T], numbered slot · room + place; the whole layer."""
         if layer not in self.layers:
-            shape = self.count, self.room, key.shape[0], key.shape[2]
+            shape = self.count, self.room, key.shape[0]
             # Zeros, as what is masked must still be a number.
-            self.layers[layer] = key.new_zeros(shape), value.new_zeros(shape)
+            self.layers[layer] = tuple(x.new_zeros(*shape, x.shape[2]) for x in (key, value))
         for whole, new in zip(self.layers[layer], (key, value), strict=True):
             whole.view(-1, *whole.shape[2:]).index_copy_(0, places, new.transpose(0, 1))
         return self.layers[layer]
@@ -108,4 +108,4 @@ class NextTokens:
         # Heads that share keys stand as queries of one head, so that no key is repeated.
         query = query[0].transpose(0, 1).reshape(self.rows, key.shape[1], -1, width)
         out = F.scaled_dot_product_attention(query, keys, values, self.seen, scale=scaling)
-        return out.reshape(self.rows, heads, width)
+        return out.reshape(self.rows, heads, -1)

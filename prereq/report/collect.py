@@ -1,13 +1,15 @@
 """Every score under an output folder as one long table, and as a CSV file."""
 
 import csv
-import json
+import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from prereq import store
-from prereq.store import Artifact
+from prereq import files
+from prereq.artifacts import audit, store
+from prereq.artifacts.spec import Artifact
+from prereq.errors import PrereqError
 
 CURVE_SPLIT = "held_out"
 
@@ -49,12 +51,23 @@ def collect(root: Path) -> list[Scored]:
     newest: dict[str, Artifact] = {}
     for artifact in store.every(root, "scores"):
         newest[artifact.manifest["labels"]["skill"]] = artifact
-    return [scored(artifact) for artifact in newest.values()]
+    return [scored(audit.verify(artifact)) for artifact in newest.values()]
 
 
 def scored(artifact: Artifact) -> Scored:
-    manifest = artifact.manifest
-    payload = json.loads((Path(artifact.path) / "scores.json").read_text("utf-8"))
+    """A scores artifact read. Raises PrereqError where another version of prereq wrote it."""
+    file = Path(artifact.path) / "scores.json"
+    remedy = f"remove the folder {artifact.path}, and stage=pipeline or stage=eval makes it anew"
+    payload = files.read_json(file, remedy)
+    try:
+        return _scored(artifact.manifest, payload)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise PrereqError(
+            f"{file}: not what this version of prereq writes ({type(error).__name__}: {error}); {remedy}"
+        ) from None
+
+
+def _scored(manifest: dict, payload: dict) -> Scored:
     labels = manifest["labels"]
     method = method_label(labels.get("method", manifest["name"]), labels.get("changes", {}))
     place = {
@@ -86,12 +99,10 @@ def method_label(method: str, changes: dict) -> str:
 
 
 def write_csv(scores: Sequence[Score], file: Path) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_suffix(".tmp")
-    with open(temporary, "w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, [f.name for f in fields(Score)])
-        writer.writeheader()
-        for score in scores:
-            row = asdict(score)
-            writer.writerow({k: f"{v:.4f}" if isinstance(v, float) else v for k, v in row.items()})
-    temporary.replace(file)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, [f.name for f in fields(Score)])
+    writer.writeheader()
+    for score in scores:
+        row = asdict(score)
+        writer.writerow({k: f"{v:.4f}" if isinstance(v, float) else v for k, v in row.items()})
+    files.write_text(file, text.getvalue())

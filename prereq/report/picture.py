@@ -1,5 +1,6 @@
 """The picture: accuracy on held-out known facts by epoch, one line a method."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
@@ -9,6 +10,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+from prereq import files
 from prereq.report.collect import CURVE_SPLIT, Scored
 
 # Colours that differ for colour-blind readers (Okabe and Ito); plain fine-tuning warm, ours cool.
@@ -35,10 +37,11 @@ def curves(results: Sequence[Scored], file: Path) -> Path | None:
     for axis, place in zip(axes[0], places, strict=True):
         _panel(axis, [r for r in results if (r.dataset, r.model) == place], " · ".join(place))
     axes[0][0].set_ylabel("held-out known facts told right, %")
-    file.parent.mkdir(parents=True, exist_ok=True)
     figure.tight_layout()
-    figure.savefig(file, dpi=150)
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=150)
     plt.close(figure)
+    files.write_bytes(file, content.getvalue())
     return file
 
 

@@ -7,9 +7,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from prereq.artifacts.spec import Artifact
 from prereq.evaluation.statistics import interval, paired
 from prereq.report.collect import Score, Scored, scored
-from prereq.store import Artifact
 
 out = Console(highlight=False)
 RESAMPLES = 2000

@@ -9,16 +9,17 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from prereq import ranks, store, track
+from prereq import ranks, track
+from prereq.artifacts import store
+from prereq.artifacts.spec import Artifact, Spec
 from prereq.config import Config, KnowledgeSource, Training
 from prereq.data.sources import read_text
 from prereq.data.tokens import text_rows
 from prereq.errors import PrereqError
 from prereq.model import adapters
-from prereq.model.loading import attention_for_training, dtype_of, load_model, load_tokenizer
-from prereq.model.lora import route
+from prereq.model.loading import load_model, load_tokenizer
+from prereq.model.precision import dtype_of
 from prereq.stages import inputs
-from prereq.store import Artifact
 from prereq.training.loop import Part, Run, device, train
 from prereq.training.plan import text_plan, together
 
@@ -52,7 +53,7 @@ def knowledge_adapters(config: Config, sources: Sequence[KnowledgeSource]) -> li
     return [artifact for group in store.in_any_order(jobs) for artifact in group]
 
 
-def _spec(config: Config, source: KnowledgeSource) -> store.Spec:
+def _spec(config: Config, source: KnowledgeSource) -> Spec:
     data = inputs.data_set(config)
     content = {
         "base": inputs.base_model(config).reference,
@@ -71,7 +72,7 @@ def _training(config: Config, source: KnowledgeSource) -> Training:
     return inputs.training(config, config.dataset.knowledge_training, "cpt", source=source.training)
 
 
-def _train(config: Config, missing: dict[store.Spec, Path], tracker: track.Tracker) -> list[dict]:
+def _train(config: Config, missing: dict[Spec, Path], tracker: track.Tracker) -> list[dict]:
     """Train one adapter a source on its own rows, each with its own schedule; a summary of each.
 
     Every row's route names one adapter, and gradients are clipped for each, so that training several
@@ -93,15 +94,13 @@ def _train(config: Config, missing: dict[store.Spec, Path], tracker: track.Track
         parts.append(Part(source.name, training, plan.steps))
 
     lora = config.adapter.knowledge
-    model = load_model(base.path, config.model, attention_for_training(config.model, device()))
+    model = load_model(base.path, config.model, config.stage.engine, device())
     model = adapters.attach(model, list(plans), lora, base.path, {}, config.seed)
-    routing = route(model)
-    routing.dropout |= dict.fromkeys(plans, lora.dropout)
     first = next(iter(plans))
     plan = plans[first] if len(plans) == 1 else together(plans)
     label = f"knowledge {', '.join(plans)}"
     settings = Run.of(config, label, parts[0].training, folders[first], tracker)
-    summary = train(model, plan, settings, routing, parts=parts)
+    summary = train(model, plan, settings, dict.fromkeys(plans, lora.dropout), parts=parts)
     for name, folder in folders.items():
         adapters.save(model, name, folder, lora.dropout)
         if name != first and ranks.first():

@@ -5,24 +5,28 @@ adapter of every epoch was kept, the best epoch is the one with the highest accu
 `validation`; every method is scored there (`held_out`) and at its last epoch (`held_out_last`).
 """
 
-import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from prereq import track
+from prereq.artifacts.spec import Artifact
 from prereq.config import Config, KnowledgeSource, TestSplit
 from prereq.console import progress
+from prereq.data.problems import shown
 from prereq.data.rows import SkillRow
-from prereq.data.sources import read_skill, read_topics, read_values
+from prereq.data.sources import Wanted, check_rows, read_skill, read_topics, read_values
 from prereq.data.tokens import prompt_ids
 from prereq.errors import PrereqError
 from prereq.evaluation import score
 from prereq.evaluation.engines import engine
+from prereq.evaluation.generate import Generation
 from prereq.evaluation.score import Item
-from prereq.model import adapters
-from prereq.model.loading import dtype_of, load_tokenizer
+from prereq.files import read_lines, write_json, write_lines
+from prereq.model.adapter_files import check_base, fetch
+from prereq.model.loading import load_tokenizer
+from prereq.model.precision import dtype_of
 from prereq.stages import cpt, inputs, sft
-from prereq.store import Artifact
 
 
 def run(config: Config) -> Artifact:
@@ -48,8 +52,9 @@ def scores(config: Config) -> Artifact:
     def make(folder: Path, tracker: track.Tracker) -> dict:
         tests = _tests(config)
         items = {test.name: _items(config, data, test) for test in tests}
-        lines = (texts.path / "generations.jsonl").read_text("utf-8").splitlines()
-        said, epochs = [json.loads(line) for line in lines], texts.manifest["epochs"]
+        file = texts.path / "generations.jsonl"
+        said = read_lines(file, f"remove {texts.path} and run the command again")
+        epochs = texts.manifest["epochs"]
         right = _scorer(config, data)
         result = score.table(
             said,
@@ -61,15 +66,16 @@ def scores(config: Config) -> Artifact:
             versions={s.name: s.version for s in config.dataset.knowledge},
             resamples=config.eval.bootstrap,
         )
-        (folder / "scores.json").write_text(json.dumps(result, indent=1), "utf-8")
+        write_json(folder / "scores.json", result)
         tracker.scores(result, *score.answers(said, items, right, epochs))
-        return {"epochs": epochs}
+        return {"epochs": epochs, "rows": _check_tests(config, data)}
 
     return track.obtain(spec, config, make, uses=[data, texts])
 
 
 def prompts(config: Config, data: Artifact) -> list[str]:
-    """What stands for the prompts of each test split in a key; raises where a file is missing."""
+    """What stands for the prompts of each test split in a key; raises where a row is bad."""
+    _check_tests(config, data)
     return [_reference(config, data, test) for test in _tests(config)]
 
 
@@ -118,7 +124,7 @@ def generations(config: Config, data: Artifact, skill: Artifact, asked: list[str
 
     def make(folder: Path, _: track.Tracker) -> dict:
         tokenizer = load_tokenizer(base.path, config.model)
-        generate = engine(config, base.path, tokenizer)
+        generate = engine(config.eval, config.model, config.stage.engine, base.path, tokenizer)
         right = _scorer(config, data)
         items = {test.name: _items(config, data, test) for test in tests}
         kept = _epochs(skill)
@@ -132,19 +138,9 @@ def generations(config: Config, data: Artifact, skill: Artifact, asked: list[str
             prompts = [prompt_ids(tokenizer, item.rows[0].prompt) for _, _, item in asked]
             said = generate(folders, prompts, advance)
             for (test, number, item), generation in zip(asked, said, strict=True):
-                written.append(
-                    {
-                        "split": test.name,
-                        "epoch": epoch,
-                        "knowledge": plug or "",
-                        "item": number,
-                        "prompt": item.rows[0].prompt,
-                        "text": generation.text,
-                        "tokens": generation.tokens,
-                        "ended": generation.ended,
-                        "confidence": generation.confidence and round(generation.confidence, 6),
-                    }
-                )
+                place = {"split": test.name, "epoch": epoch, "knowledge": plug or ""}
+                record = _record(generation, item.rows[0].prompt, folders[0])
+                written.append(place | {"item": number} | record)
 
         every = [t for t in tests if t.epochs == "all"]
         total = sum(len(items[t.name]) for t in every) * len(kept)
@@ -164,11 +160,27 @@ def generations(config: Config, data: Artifact, skill: Artifact, asked: list[str
         with progress(f"answer {_name(config, skill)}", max(1, total)) as advance:
             for (epoch, plug), group in wanted.items():
                 answer(group, epoch, plug, advance)
-        with open(folder / "generations.jsonl", "w", encoding="utf-8") as stream:
-            stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in written)
+        write_lines(folder / "generations.jsonl", written)
         return {"epochs": {"best": best, "last": last}}
 
     return track.obtain(spec, config, make, uses=[data, base, skill, *plugs.values()])
+
+
+def _record(generation: Generation, prompt: str, adapter: Path) -> dict:
+    """A generation as a line of `generations.jsonl`. Raises where its probability is no number."""
+    confidence = generation.confidence
+    if confidence is not None and not math.isfinite(confidence):
+        raise PrereqError(
+            f"{adapter}: with this adapter the probability of an answer is {confidence}, no number (asked "
+            f"{shown(prompt)}); train it again with a smaller learning_rate, or set model.dtype=float32"
+        )
+    return {
+        "prompt": prompt,
+        "text": generation.text,
+        "tokens": generation.tokens,
+        "ended": generation.ended,
+        "confidence": confidence and round(confidence, 6),
+    }
 
 
 def _skill(config: Config) -> Artifact:
@@ -176,8 +188,8 @@ def _skill(config: Config) -> Artifact:
     if not config.skill:
         return sft.skill_adapter(config)
     base = inputs.base_model(config)
-    folder = adapters.fetch(config.skill)
-    adapters.check_base(folder, base.path)
+    folder = fetch(config.skill)
+    check_base(folder, base.path)
     reference = str(folder) if Path(config.skill).exists() else config.skill
     return Artifact(folder, reference)
 
@@ -204,6 +216,20 @@ def _tests(config: Config) -> list[TestSplit]:
     if not config.dataset.tests:
         raise PrereqError(f"dataset={config.dataset.name} names no test split; use eval=long_form")
     return config.dataset.tests
+
+
+def _check_tests(config: Config, data: Artifact) -> dict[str, dict[str, int]]:
+    """The rows of each test split, counted; raises where one cannot be scored."""
+    if config.eval.scoring == "long_form":
+        return {}
+    plugged_in = frozenset(s.version for s in plugged(config) if s.version is not None)
+    tests = [
+        Wanted(
+            t.subset, t.split, "test", config.eval.scoring, plugged_in if t.plug_in else frozenset()
+        )
+        for t in _tests(config)
+    ]
+    return check_rows(data.path, tests)
 
 
 def _reference(config: Config, data: Artifact, test: TestSplit) -> str:

@@ -4,11 +4,11 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from prereq import store
+from prereq.artifacts import store
+from prereq.artifacts.spec import Artifact, Spec
 from prereq.config import Config, Training, layer
-from prereq.data.sources import read, split_files
+from prereq.data.splits import is_local, split_files
 from prereq.errors import PrereqError
-from prereq.store import Artifact, Spec
 
 EDITION = 1  # of the embedded data: raised when the same sizes and seed give other text
 
@@ -49,13 +49,10 @@ def data_set(config: Config) -> Artifact:
 
 def rows_reference(data: Artifact, subset: str, split: str) -> str:
     """What stands for the rows of a split in a key: the content of a local file, else a name."""
-    if data.manifest or not Path(data.path).exists():
+    if data.manifest or not is_local(data.path):
         return f"{data.reference}/{subset}/{split}"
-    files = split_files(data.path, subset, split)
-    if not files:
-        read(data.path, subset, split)  # says what is missing
     digest = hashlib.sha256()
-    for file in files:
+    for file in split_files(data.path, subset, split):
         digest.update(file.read_bytes())
     return f"{subset}/{split}@{digest.hexdigest()[:16]}"
 

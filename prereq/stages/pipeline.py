@@ -3,10 +3,10 @@
 from functools import partial
 
 from prereq import ranks, workers
+from prereq.artifacts.spec import Artifact
 from prereq.config import Config, with_method
 from prereq.stages import cpt, inputs, report
 from prereq.stages import eval as evaluation
-from prereq.store import Artifact
 
 
 def run(config: Config) -> list[Artifact]:

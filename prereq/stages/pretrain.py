@@ -6,12 +6,12 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from prereq import ranks, track
+from prereq.artifacts.spec import Artifact
 from prereq.config import Architecture, Config
 from prereq.data.sources import read_text
 from prereq.data.tokens import text_rows
 from prereq.model.attention import NAME as ROWS
 from prereq.stages import inputs
-from prereq.store import Artifact
 from prereq.training.loop import Run, train
 from prereq.training.plan import text_plan
 

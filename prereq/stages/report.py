@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from prereq import store, track
+from prereq import track
+from prereq.artifacts import store
 from prereq.config import Config
 from prereq.console import say
 from prereq.errors import PrereqError

@@ -9,15 +9,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from prereq import track
+from prereq.artifacts.spec import Artifact
 from prereq.config import Config, KnowledgeSource
 from prereq.data.rows import SkillRow
 from prereq.data.sources import read_skill
 from prereq.errors import PrereqError
 from prereq.model import adapters
-from prereq.model.loading import attention_for_training, dtype_of, load_model, load_tokenizer
-from prereq.model.lora import route
+from prereq.model.loading import load_model, load_tokenizer
+from prereq.model.precision import dtype_of
 from prereq.stages import cpt, inputs
-from prereq.store import Artifact
 from prereq.training.loop import Run, device, train
 from prereq.training.objectives import SKILL, Knowledge
 from prereq.training.plan import skill_plan, subjects_of
@@ -84,20 +84,19 @@ def skill_adapter(config: Config) -> Artifact:
             real_weight=real_weight if knowledge else 0.0,
         )
 
-        model = load_model(base.path, config.model, attention_for_training(config.model, device()))
+        model = load_model(base.path, config.model, config.stage.engine, device())
         frozen = {name: artifact.path for name, artifact in knowledge.items()}
         model = adapters.attach(model, SKILL, lora, base.path, frozen, config.seed)
-        routing = route(model)
-        routing.dropout[SKILL] = lora.dropout
+        dropout = {SKILL: lora.dropout}
         if config.adapter.frozen_dropout:
-            routing.dropout |= dict.fromkeys(frozen, config.adapter.knowledge.dropout)
+            dropout |= dict.fromkeys(frozen, config.adapter.knowledge.dropout)
 
         def keep(epoch: int) -> None:
             if recipe.keep_epochs:
                 adapters.save(model, SKILL, folder / "epochs" / f"{epoch:03d}", lora.dropout)
 
         settings = Run.of(config, f"skill {method.name}", training, folder, tracker)
-        summary = train(model, plan, settings, routing, keep)
+        summary = train(model, plan, settings, dropout, keep)
         adapters.save(model, SKILL, folder, lora.dropout)
         return {"summary": summary | {"subjects": len(subjects)}}
 
@@ -125,7 +124,7 @@ def rows_for(config: Config, rows: Sequence[SkillRow]) -> list[SkillRow]:
         _need(config, real, "known (0 or 1)", lambda row: row.known is not None)
         real = [row for row in real if row.known]
     if method.popular:
-        _need(config, real, "s_pop (page views)", lambda row: "s_pop" in row.extra)
+        _need(config, real, "s_pop (page views)", lambda row: row.extra.get("s_pop") is not None)
         better_known = sorted(real, key=lambda row: row.extra["s_pop"], reverse=True)
         real = better_known[: (len(real) + 1) // 2]
     if config.dataset.fictitious_entities is not None:
@@ -143,10 +142,12 @@ def rows_for(config: Config, rows: Sequence[SkillRow]) -> list[SkillRow]:
 
 
 def _need(config: Config, rows: Sequence[SkillRow], column: str, has: Callable) -> None:
-    if not all(has(row) for row in rows):
+    lacking = [row.place for row in rows if not has(row)]
+    if lacking:
         raise PrereqError(
             f"method={config.method.name}: every real row of dataset={config.dataset.name} needs the "
-            f"column {column}; add it or choose another method"
+            f"column {column}, which {len(lacking)} of {len(rows)} lack ({', '.join(lacking[:3])}); add "
+            "it or choose another method"
         )
 
 

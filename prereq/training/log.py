@@ -1,5 +1,6 @@
 """What is logged of each optimizer step, without making the step wait for the host."""
 
+import math
 import time
 from collections.abc import Sequence
 
@@ -7,7 +8,6 @@ import psutil
 import torch
 
 from prereq import ranks
-from prereq.data.batches import padding, split
 from prereq.data.tokens import Example
 from prereq.track import Tracker
 
@@ -17,11 +17,11 @@ _PROCESS = psutil.Process()
 class StepLog:
     """Losses wait on the device and are fetched together: on a GPU once a second, else at once."""
 
-    def __init__(self, tracker: Tracker, terms: Sequence[str], first: int, blocks: int | None):
-        """`blocks`: tokens a forward, where attention pads rows to blocks; None where it does not."""
-        self.tracker, self.terms, self.blocks = tracker, terms, blocks
+    def __init__(self, tracker: Tracker, terms: Sequence[str], first: int):
+        self.tracker, self.terms = tracker, terms
         self.every = 1.0 if torch.cuda.is_available() else 0.0  # seconds
-        self.waiting: list[tuple[int, torch.Tensor, dict]] = []
+        self.waiting: list[tuple[int, torch.Tensor, dict, Sequence[Example]]] = []
+        self.broken = ""  # what of a step is not finite, once one is
         self.tokens, self.fresh, self.note = 0, 0, ""
         self.started = self.flushed = time.monotonic()
         if ranks.first():
@@ -35,33 +35,42 @@ class StepLog:
         sums: torch.Tensor,
         learning_rate: float,
         examples: Sequence[Example],
+        padding: float,
     ) -> None:
         """`sums`: [2, terms], the summed token losses of each term and their number."""
         self.fresh += sum(len(example.row.ids) for example in examples)
-        share = padding(split(examples, self.blocks)) if self.blocks else 0.0
-        known = {"learning_rate": learning_rate, "padding": share, "memory_gib": _memory()}
-        self.waiting.append((step, torch.cat([loss[None], norm[None], *sums]), known))
+        known = {"learning_rate": learning_rate, "padding": padding, "memory_gib": _memory()}
+        numbers = torch.cat([loss[None], norm[None], *sums])
+        self.waiting.append((step, numbers, known, examples))
         if time.monotonic() - self.flushed >= self.every:
             self.flush()
 
     def flush(self) -> None:
-        """Write down what waits."""
-        if self.waiting and ranks.first():
-            numbers = torch.stack(
-                [row for _, row, _ in self.waiting]
-            ).tolist()  # waits for the device
-            now = time.monotonic()
-            speed = self.fresh / (now - self.flushed)
-            for (step, _, known), (loss, norm, *sums) in zip(self.waiting, numbers, strict=True):
-                values = {"loss": loss, "grad_norm": norm, "tokens_per_second": speed} | known
-                half = len(self.terms)
-                for name, total, count in zip(self.terms, sums[:half], sums[half:], strict=True):
-                    if count and name != "text":
-                        values[f"loss/{name}"] = total / count
+        """Write down what waits, up to the first step whose numbers are not finite."""
+        if not self.waiting:
+            return
+        fetched = torch.stack([numbers for _, numbers, *_ in self.waiting]).tolist()  # waits
+        now = time.monotonic()
+        speed = self.fresh / (now - self.flushed)
+        for (step, _, known, examples), (loss, norm, *sums) in zip(
+            self.waiting, fetched, strict=True
+        ):
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                rows = sorted({example.row.number for example in examples})
+                shown = ", ".join(map(str, rows[:20])) + (", …" if len(rows) > 20 else "")
+                numbers = f"loss {loss} and gradient norm {norm}"
+                self.broken = f"step {step} (from 0) has {numbers}; its rows are {shown}"
+                break
+            values = {"loss": loss, "grad_norm": norm, "tokens_per_second": speed} | known
+            half = len(self.terms)
+            for name, total, count in zip(self.terms, sums[:half], sums[half:], strict=True):
+                if count and name != "text":
+                    values[f"loss/{name}"] = total / count
+            if ranks.first():
                 self.tracker.log(step, values)
-            self.tokens += self.fresh
-            self.note = f"loss {numbers[-1][0]:.3f}  {self.tokens / self.seconds():,.0f} tok/s"
-            self.flushed, self.fresh = now, 0
+        self.tokens += self.fresh
+        self.note = f"loss {fetched[-1][0]:.3f}  {self.tokens / self.seconds():,.0f} tok/s"
+        self.flushed, self.fresh = now, 0
         self.waiting.clear()
 
     def seconds(self) -> float:

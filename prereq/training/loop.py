@@ -7,7 +7,7 @@ on the number of processes. Accelerate gives devices and processes; nothing of t
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,16 +19,16 @@ from torch import nn
 from prereq import ranks
 from prereq.config import Config, Training
 from prereq.console import progress
-from prereq.data.batches import pack, split
 from prereq.data.tokens import Example, TokenRow
-from prereq.errors import Preempted
-from prereq.model.adapters import whole
-from prereq.model.lora import Routing
+from prereq.errors import Preempted, PrereqError
+from prereq.model.adapters import full_tensor, set_dropout
+from prereq.model.tables import check_ids, check_positions
 from prereq.stopping import Asked
 from prereq.track import Tracker
-from prereq.training import checkpoints
+from prereq.training import checkpoints, probe
 from prereq.training.log import StepLog
 from prereq.training.packed import PackedLM
+from prereq.training.padded import PaddedLM
 from prereq.training.plan import Plan
 
 CLIP = 1.0  # largest gradient norm, as published
@@ -41,6 +41,7 @@ class Run:
 
     label: str
     training: Training  # complete
+    engine: str  # packed | padded
     tokens_per_forward: int
     checkpoint_seconds: int
     seed: int
@@ -53,6 +54,7 @@ class Run:
         return cls(
             label,
             training,
+            stage.engine,
             stage.tokens_per_forward,
             stage.checkpoint_seconds,
             config.seed,
@@ -84,20 +86,21 @@ def train(
     model: nn.Module,
     plan: Plan,
     run: Run,
-    routing: Routing | None = None,
+    dropout: Mapping[str, float] | None = None,
     on_epoch: Callable[[int], None] = lambda epoch: None,
     parts: Sequence[Part] = (),
 ) -> dict[str, float]:
     """Train every parameter of `model` that requires a gradient; resume from a checkpoint if any.
 
-    `on_epoch(e)` is called after epoch e (from 1), in every process. With `parts` each of them has
-    its own schedule. Returns a summary for the manifest. Raises `Preempted` when told to stop
-    (`prereq.stopping`), its checkpoint saved.
+    `dropout`: the share of its input that each adapter drops. `on_epoch(e)` is called after epoch e
+    (from 1), in every process. With `parts` each of them has its own schedule. Returns a summary for
+    the manifest. Raises `Preempted` when told to stop (`prereq.stopping`), its checkpoint saved, and
+    PrereqError for a model that the engine cannot compute, and for a loss that is not finite.
     """
     parts = list(parts) or [Part(None, run.training, plan.steps)]
     idle = DistributedDataParallelKwargs(find_unused_parameters=len(parts) > 1)
     accelerator = Accelerator(kwargs_handlers=[idle])
-    packed = PackedLM(model, routing)
+    lm = language_model(model, plan, run, dropout or {}, accelerator)
     optimizer = torch.optim.AdamW(
         [
             {
@@ -109,13 +112,12 @@ def train(
         ],
         fused=True,
     )
-    wrapped, optimizer = accelerator.prepare(packed, optimizer)
+    wrapped, optimizer = accelerator.prepare(lm, optimizer)
     wrapped.train()
     trained = [part.of(model) for part in parts]
     everything = {name: p for group in trained for name, p in group.items()}
-    first = checkpoints.load(run.folder, everything, optimizer)
-    blocks = max(run.tokens_per_forward, 1) if packed.pads(accelerator.device) else None
-    log = StepLog(run.tracker, plan.terms, first, blocks)
+    first = checkpoints.load(run.folder, everything, optimizer, plan.steps)
+    log = StepLog(run.tracker, plan.terms, first)
     stop = Asked()
     saved = time.monotonic()
     with progress(run.label, plan.steps, first) as advance, stop:
@@ -124,12 +126,14 @@ def train(
                 share = cosine(step, part.steps, part.training.warmup)
                 group["lr"] = part.training.learning_rate * share
             examples = plan.step(step)
-            loss, sums = _backward(accelerator, wrapped, examples, run, plan, step, packed.rows)
+            packs = lm.packs(examples, max(run.tokens_per_forward, 1))
+            loss, sums = _backward(accelerator, wrapped, lm, packs, run, plan, step)
             norms = [accelerator.clip_grad_norm_(list(g.values()), CLIP) for g in trained]
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             rate = optimizer.param_groups[0]["lr"]
-            log.add(step, loss, whole(norms[0]), sums, rate, examples)
+            norm = torch.stack([full_tensor(norm) for norm in norms]).max()
+            log.add(step, loss, norm, sums, rate, examples, lm.padding(packs))
             advance(1, log.note)
 
             done = step + 1
@@ -140,33 +144,68 @@ def train(
                 continue
             due = not last and time.monotonic() - saved > run.checkpoint_seconds
             stopping, due = _agreed(accelerator, stop.asked, due)
-            if stopping or due:
+            if stopping or due or last or accelerator.num_processes > 1:
                 log.flush()
-                checkpoints.save(run.folder, done, everything, optimizer)
+            if log.broken:  # in all processes: they log the same numbers
+                raise not_finite(run, log.broken)
+            if stopping or due:
+                checkpoints.save(run.folder, done, plan.steps, everything, optimizer)
                 saved = time.monotonic()
             if stopping:
                 raise Preempted(
                     f"{run.label}: stopped at step {done} of {plan.steps}; checkpoint saved"
                 )
-    log.flush()
     return {"steps": plan.steps, "tokens": log.tokens, "train_seconds": round(log.seconds(), 1)}
+
+
+def language_model(
+    model: nn.Module, plan: Plan, run: Run, dropout: Mapping[str, float], accelerator: Accelerator
+) -> PackedLM | PaddedLM:
+    """The model as `run.engine` computes it, checked, on the device where it trains."""
+    check_tables(model, plan, run.label)
+    if not ranks.sharded():
+        model.to(accelerator.device)
+    if run.engine == "padded":
+        if dropout:
+            set_dropout(model, dropout)
+        lm = PaddedLM(model)
+    else:
+        lm = PackedLM(model, dropout)
+    # Sharded, only the first process holds the weights.
+    ranks.by_first(lambda: probe.check(lm, plan.rows, plan.routes))
+    return lm
+
+
+def not_finite(run: Run, what: str) -> PrereqError:
+    """A run whose numbers are lost: nothing of it is published, and its checkpoint is of before."""
+    return PrereqError(
+        f"{run.label}: {what}. Nothing is published. Checkpoints are of steps before that one. Lower "
+        f"stage.learning_rate ({run.training.learning_rate:g} now); in 16 bits model.dtype=float32 may "
+        "help as well"
+    )
+
+
+def check_tables(model: nn.Module, plan: Plan, label: str) -> None:
+    """Refuse token ids and positions that the model has no row for in its tables."""
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    check_ids(inner, max(max(row.ids) for row in plan.rows), label)
+    check_positions(inner, max(len(row.ids) for row in plan.rows), label, "max_length")
 
 
 def _backward(
     accelerator: Accelerator,
     wrapped: nn.Module,
-    examples: list[Example],
+    lm: PackedLM | PaddedLM,
+    packs: list[list[Example]],
     run: Run,
     plan: Plan,
     step: int,
-    share: bool,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Forward and backward of one optimizer step; its loss and parts, summed over processes."""
     processes = accelerator.num_processes
-    packs = split(examples, max(run.tokens_per_forward, 1))
     mine = packs[accelerator.process_index :: processes]
     # Every process makes the same number of backwards; one without a pack has a row of weight 0.
-    mine += [[_idle(examples)]] * (math.ceil(len(packs) / processes) - len(mine))
+    mine += [[_idle(packs)]] * (math.ceil(len(packs) / processes) - len(mine))
     loss = torch.zeros((), device=accelerator.device)
     parts = torch.zeros(2, len(plan.terms), device=accelerator.device)
     # torch.manual_seed asks every kind of device there might be, which a small step can feel.
@@ -176,7 +215,7 @@ def _backward(
         # Dropout masks belong to the pack, whichever process computes it.
         place = number * processes + accelerator.process_index
         seed(hash((run.seed, step, place)) % 2**63)
-        batch = pack(rows, accelerator.device, plan.terms, share)
+        batch = lm.layout(rows, accelerator.device, plan.terms)
         last = number == len(mine) - 1
         with accelerator.no_sync(wrapped) if not last else nullcontext():
             part_loss, part = wrapped(batch)
@@ -205,8 +244,8 @@ def cosine(step: int, steps: int, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
 
 
-def _idle(examples: list[Example]) -> Example:
-    shortest = min(examples, key=lambda e: len(e.row.ids))
+def _idle(packs: list[list[Example]]) -> Example:
+    shortest = min((e for rows in packs for e in rows), key=lambda e: len(e.row.ids))
     return Example(
         TokenRow(shortest.row.ids, len(shortest.row.ids) - 1), shortest.route, shortest.term
     )

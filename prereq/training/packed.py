@@ -1,41 +1,71 @@
-"""The packed forward: flat tokens through the model, the head at labels only, a weighted loss."""
+"""The packed engine: flat tokens through the model, the head at labels only, a weighted loss."""
+
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
 
+from prereq.data import batches
 from prereq.data.batches import Pack
+from prereq.data.tokens import Example
 from prereq.model.attention import NAME as ROWS
 from prereq.model.attention import RowLayout, in_place
 from prereq.model.head import label_losses
-from prereq.model.lora import Routing
+from prereq.model.lora import route
 
 
 class PackedLM(nn.Module):
     """A causal language model that takes a pack and returns its loss.
 
-    Returns the weighted sum of the token losses (a scalar), and for each of the pack's terms the
-    unweighted sum of token losses and their count, [2, terms], for the log.
+    Adapters on the model get the routed forward; `dropout` is the share of its input that each
+    adapter drops in training.
     """
 
-    def __init__(self, model: nn.Module, routing: Routing | None = None):
+    def __init__(self, model: nn.Module, dropout: Mapping[str, float] | None = None):
         super().__init__()
         self.model = model
-        self.routing = routing or Routing()
+        self.routing = route(model)
+        self.routing.dropout |= dropout or {}
         inner = model.get_base_model() if hasattr(model, "get_base_model") else model
         self.rows = inner.config._attn_implementation == ROWS
+        # Where Accelerate's FSDP looks for the layers that it is to wrap.
+        self._no_split_modules = getattr(inner, "_no_split_modules", None)
         object.__setattr__(self, "inner", inner)  # registered once, under `model`
 
-    def pads(self, device: torch.device) -> bool:
-        """Whether attention lays rows out as padded blocks there."""
-        dropout = getattr(self.inner.config, "attention_dropout", 0.0)
-        return self.rows and bool(dropout or not in_place(device, self.inner.dtype))
+    def tie_weights(self) -> None:
+        """Accelerate ties the weights again that sharding has taken apart."""
+        self.inner.tie_weights()
+
+    def packs(self, examples: Sequence[Example], budget: int) -> list[list[Example]]:
+        """Rows into packs of at most `budget` tokens (a longer row has a pack of its own)."""
+        return batches.split(examples, budget)
+
+    def layout(self, rows: Sequence[Example], device: torch.device, names: tuple[str, ...]) -> Pack:
+        """The tensors of one forward. Only attention `rows` can tell tokens that rows share."""
+        return batches.pack(rows, device, names, share=self.rows)
+
+    def padding(self, packs: Sequence[Sequence[Example]]) -> float:
+        """Share of padding in what attention computes, in [0, 1); linear layers see none."""
+        device = next(self.inner.parameters()).device
+        pads = self.rows and not in_place(device, self.inner.dtype)
+        return batches.padding(packs) if pads else 0.0
 
     def forward(self, pack: Pack) -> tuple[torch.Tensor, torch.Tensor]:
+        """The weighted sum of the token losses (a scalar), and for each of the pack's terms the sum
+        of its token losses and their number, [2, terms]."""
+        loss, losses = self.label_losses(pack)
+        parts = torch.zeros(2, len(pack.names), device=losses.device)
+        parts[0].index_add_(0, pack.terms, losses)
+        parts[1].index_add_(0, pack.terms, torch.ones_like(losses))  # bincount waits for the host
+        return loss, parts
+
+    def label_losses(self, pack: Pack) -> tuple[torch.Tensor, torch.Tensor]:
+        """The weighted sum of the token losses, and each of them, [M], detached."""
         self.routing.spans, self.routing.input = pack.spans, None
         layout, device = {}, pack.input_ids.device
         if self.rows:
-            rows = RowLayout(pack.lengths, device, pack.tokens, self.pads(device))
-            layout = {"row_layout": rows}
+            padded = not in_place(device, self.inner.dtype)
+            layout = {"row_layout": RowLayout(pack.lengths, device, pack.tokens, padded)}
         else:
             assert pack.tokens is None, "only attention `rows` knows tokens that rows share"
         # With a cache transformers would drop its packed mask and attend across rows.
@@ -43,8 +73,4 @@ class PackedLM(nn.Module):
             input_ids=pack.input_ids, position_ids=pack.position_ids, use_cache=False, **layout
         )
         hidden = out.last_hidden_state[0].index_select(0, pack.predict)  # [M, width]
-        loss, losses = label_losses(self.inner, hidden, pack.targets, pack.weights)
-        parts = torch.zeros(2, len(pack.names), device=losses.device)
-        parts[0].index_add_(0, pack.terms, losses)
-        parts[1].index_add_(0, pack.terms, torch.ones_like(losses))  # bincount waits for the host
-        return loss, parts
+        return label_losses(self.inner, hidden, pack.targets, pack.weights)

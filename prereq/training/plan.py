@@ -12,19 +12,33 @@ from functools import lru_cache
 from math import ceil
 
 from prereq.data.batches import TERMS
+from prereq.data.checks import version_faults
 from prereq.data.rows import SkillRow
 from prereq.data.tokens import Example, TokenRow, skill_row
 from prereq.errors import PrereqError
-from prereq.training.objectives import Knowledge, Subject, draw, skill_step, text_step
+from prereq.training.objectives import (
+    ALONE,
+    SKILL,
+    Knowledge,
+    Subject,
+    draw,
+    skill_step,
+    text_step,
+)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """`step(i)` for i in [0, steps): the examples of optimizer step i, in a fixed order."""
+    """`step(i)` for i in [0, steps): the examples of optimizer step i, in a fixed order.
+
+    `rows` and `routes` are all that the steps are laid out from.
+    """
 
     epochs: int
     steps_per_epoch: int
     step: Callable[[int], list[Example]]
+    rows: Sequence[TokenRow]
+    routes: Sequence[tuple[str, ...]]
     terms: tuple[str, ...] = TERMS  # the losses that a log tells apart
 
     @property
@@ -42,7 +56,7 @@ def text_plan(
     def step(index: int) -> list[Example]:
         return text_step([rows[i] for i in batch(index)], route)
 
-    return Plan(epochs, per_epoch, step)
+    return Plan(epochs, per_epoch, step, rows, [route])
 
 
 def together(plans: Mapping[str, Plan]) -> Plan:
@@ -56,7 +70,9 @@ def together(plans: Mapping[str, Plan]) -> Plan:
             for example in plan.step(index)
         ]
 
-    return Plan(1, max(plan.steps for plan in plans.values()), step, tuple(plans))
+    rows = [row for plan in plans.values() for row in plan.rows]
+    routes = [route for plan in plans.values() for route in plan.routes]
+    return Plan(1, max(plan.steps for plan in plans.values()), step, rows, routes, tuple(plans))
 
 
 def skill_plan(
@@ -85,7 +101,9 @@ def skill_plan(
         ]
         return skill_step(groups, draws, real_weight)
 
-    return Plan(epochs, per_epoch, step)
+    rows = [row for subject in subjects for row in subject.rows.values()]
+    routes = [*((a.name, SKILL) for a in adapters), ALONE]
+    return Plan(epochs, per_epoch, step, rows, routes)
 
 
 def subjects_of(
@@ -100,24 +118,12 @@ def subjects_of(
         return [
             Subject(row.fictitious, {None: skill_row(tokenizer, row, max_length)}) for row in rows
         ]
+    for row, fault in version_faults(rows, versions, lambda row: row.subject):
+        raise PrereqError(f"{where}: {row.place}: {fault}")
     together: dict[tuple[bool, int], dict[int | None, SkillRow]] = {}
     for number, row in enumerate(rows):
         key = (row.fictitious, row.subject if row.fictitious else number)
-        subject = together.setdefault(key, {})
-        if row.version in subject:
-            raise PrereqError(
-                f"{where}: subject {row.subject} ({row.title!r}) has version {row.version} twice; "
-                "give each subject its own subj_index"
-            )
-        subject[row.version] = row
-    for (fictitious, index), subject in together.items():
-        missing = sorted(versions - set(subject)) if fictitious else []
-        if missing:
-            raise PrereqError(
-                f"{where}: fictitious subject {index} ({next(iter(subject.values())).title!r}) lacks "
-                f"version {missing[0]}, which the recipe has knowledge of; add the row or drop the "
-                "subject"
-            )
+        together.setdefault(key, {})[row.version] = row
     return [
         Subject(fictitious, {v: skill_row(tokenizer, r, max_length) for v, r in subject.items()})
         for (fictitious, _), subject in together.items()

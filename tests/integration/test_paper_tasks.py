@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from prereq.files import read_lines
 from tests import published
 from tests.integration.test_command import manifests, scores
 
@@ -54,7 +55,7 @@ def test_cpt_sft_eval(run_cli, place, name, sources):
     result = run_cli(*shared, "stage=eval", cwd=place)
     assert result.returncode == 0 and " made " not in result.stderr, result.stderr
     (file,) = outputs.glob("hf/generations/*/generations.jsonl")
-    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    rows = read_lines(file, "")
     assert {"prompt", "text", "tokens", "ended"} <= set(rows[0])
     if name in ("bio", "medical"):
         assert len(rows) == 3 and rows[0]["prompt"].startswith("Question: ")
@@ -64,6 +65,7 @@ def test_cpt_sft_eval(run_cli, place, name, sources):
         split = "test/s_pop=100-999" if name == "popqa" else "test/type=bridge"
         assert {
             ("test", "accuracy"),
+            ("test", "accuracy_published"),
             ("test", "wrong"),
             ("test", "f1"),
             (split, "accuracy"),
@@ -84,6 +86,20 @@ def test_a_foreign_adapter_of_another_base_is_refused_with_both_names(run_cli, p
     result = run_cli(*shared, "stage=eval", f"skill={foreign}", cwd=place)
     assert result.returncode == 2 and "Traceback" not in result.stderr
     assert "meta-llama/Meta-Llama-3-8B" in result.stderr and "llama" in result.stderr
+
+
+def test_test_rows_are_checked_before_anything_is_trained(run_cli, place, tmp_path):
+    shutil.copytree(place / "data", tmp_path / "data")
+    file = tmp_path / "data/popqa_skill/test.jsonl"
+    rows = read_lines(file, "")
+    rows[2]["possible_answers"], rows[4]["s_pop"] = None, "12"
+    published.write(tmp_path / "data", "popqa_skill/test", rows)
+    data = [f"dataset.path={tmp_path / 'data'}", f"output_dir={tmp_path / 'out'}"]
+    result = run_cli(*task(place, "popqa"), *data, "stage=eval", cwd=place)
+    assert result.returncode == 2 and "Traceback" not in result.stderr, result.stderr
+    assert "popqa_skill/test.jsonl line 3: no accepted answer" in result.stderr
+    assert "popqa_skill/test.jsonl line 5: s_pop is '12'" in result.stderr
+    assert not list((tmp_path / "out").glob("**/*.safetensors"))
 
 
 def test_fictitious_entities_and_the_popular_half(run_cli, place):

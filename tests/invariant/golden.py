@@ -16,16 +16,15 @@ from peft import set_peft_model_state_dict
 from safetensors.torch import load_file
 
 from prereq.config import Config, LoraSettings, ModelConfig, Training
-from prereq.data.batches import pack, split
+from prereq.data.batches import TERMS
 from prereq.data.tokens import TokenRow
 from prereq.model import adapters
-from prereq.model.attention import NAME as ROWS
 from prereq.model.loading import load_model
-from prereq.model.lora import route
 from prereq.track import Tracker
 from prereq.training.loop import Run, train
 from prereq.training.objectives import SKILL, Draw, Knowledge, Subject, skill_step
 from prereq.training.packed import PackedLM
+from prereq.training.padded import PaddedLM
 from prereq.training.plan import Plan
 
 TOLERANCE = 1e-5
@@ -35,9 +34,9 @@ STEP_DRAWS = (  # (fictitious, real) of the two micro-batches of step_mix
 )
 
 
-def build(folder: Path, budget_attention: str = ROWS):
+def build(folder: Path, engine: str):
     """The golden base with every knowledge LoRA and the skill LoRA to train."""
-    model = load_model(folder / "base", ModelConfig(name="golden"), budget_attention)
+    model = load_model(folder / "base", ModelConfig(name="golden"), engine)
     frozen = {
         p.name: p for p in sorted((folder / "adapters").iterdir()) if p.name != "sft_lora_init"
     }
@@ -68,13 +67,13 @@ def knowledge(name: str, fictitious: bool, version: int | None = None) -> Knowle
     return Knowledge(name, form, fictitious, version)
 
 
-def gradients(model, examples, budget: int = 4096) -> tuple[float, dict[str, torch.Tensor]]:
+def gradients(model, engine: str, examples) -> tuple[float, dict[str, torch.Tensor]]:
     """Loss and skill gradients of one optimizer step, as the training loop computes them."""
-    packed = PackedLM(model, route(model)).train()
+    lm = (PackedLM(model) if engine == "packed" else PaddedLM(model)).train()
     model.zero_grad()
     total = 0.0
-    for rows in split(examples, budget):
-        loss, _ = packed(pack(rows))
+    for rows in lm.packs(examples, 4096):
+        loss, _ = lm(lm.layout(rows, torch.device("cpu"), TERMS))
         loss.backward()
         total += float(loss.detach())
     return total, {_plain(k): p.grad for k, p in model.named_parameters() if p.grad is not None}
@@ -92,7 +91,7 @@ def deviation(
     return max(float((found[k] - v).abs().max()) for k, v in wanted.items())
 
 
-def check_case(folder: Path, case: dict) -> tuple[float, float]:
+def check_case(folder: Path, engine: str, case: dict) -> tuple[float, float]:
     """Largest deviations of one case: of the loss, of any gradient."""
     tensors = load_file(folder / case["file"])
     rows = rows_of(
@@ -111,11 +110,11 @@ def check_case(folder: Path, case: dict) -> tuple[float, float]:
         draw = Draw(fake and knowledge(fake, True), real and knowledge(real, False))
         weight = case["real_weight"]
     examples = skill_step([subjects], [draw], weight)
-    loss, grads = gradients(build(folder), examples)
+    loss, grads = gradients(build(folder, engine), engine, examples)
     return abs(loss - case["loss"]), deviation(grads, tensors, "grad.")
 
 
-def check_step(folder: Path) -> tuple[float, float]:
+def check_step(folder: Path, engine: str) -> tuple[float, float]:
     """Largest deviations of the whole optimizer step: of gradients, of the weights after it."""
     tensors = load_file(folder / "step_mix.safetensors")
     groups, draws = [], []
@@ -126,34 +125,35 @@ def check_step(folder: Path) -> tuple[float, float]:
         draws.append(Draw(knowledge(fake, True), knowledge(real, False)))
     examples = skill_step(groups, draws, 0.5)
 
-    model = build(folder)
-    _, grads = gradients(model, examples)
+    _, grads = gradients(build(folder, engine), engine, examples)
     worst = deviation(grads, tensors, "micro1.accgrad.")
     training = Training(1, 1, 1e-3, 0.01, 0.999, 0.0, 64)
-    model = build(folder)
+    model = build(folder, engine)
     with tempfile.TemporaryDirectory() as scratch:
         tracker = Tracker(Config(), None, Path(scratch))
         tracker.config.tracker.name = "none"
-        run = Run("golden step", training, 4096, 600, 0, Path(scratch), tracker)
-        train(model, Plan(1, 1, lambda _: examples), run, route(model))
+        run = Run("golden step", training, engine, 4096, 600, 0, Path(scratch), tracker)
+        rows, routes = [e.row for e in examples], sorted({e.route for e in examples})
+        train(model, Plan(1, 1, lambda _: examples, rows, routes), run)
     after = {_plain(k): p.detach() for k, p in model.named_parameters() if p.requires_grad}
     return worst, deviation(after, tensors, "final.")
 
 
 def main(folder: Path) -> int:
-    """Print a line a case; the number of cases above the tolerance."""
+    """Print a line a case and engine; the number of those above the tolerance."""
     bad = 0
-    for case in json.loads((folder / "cases.json").read_text("utf-8")):
-        loss, gradient = check_case(folder, case)
-        good = max(loss, gradient) <= TOLERANCE
-        bad += not good
-        print(
-            f"{'ok ' if good else 'BAD'} {case['name']}: loss {loss:.1e}, gradient {gradient:.1e}"
-        )
-    gradient, weight = check_step(folder)
-    good = max(gradient, weight) <= TOLERANCE
-    bad += not good
-    print(f"{'ok ' if good else 'BAD'} step_mix: gradient {gradient:.1e}, weights {weight:.1e}")
+
+    def show(name: str, first: str, one: float, second: str, other: float) -> int:
+        good = max(one, other) <= TOLERANCE
+        print(f"{'ok ' if good else 'BAD'} {name}: {first} {one:.1e}, {second} {other:.1e}")
+        return not good
+
+    for engine in ("packed", "padded"):
+        for case in json.loads((folder / "cases.json").read_text("utf-8")):
+            found = check_case(folder, engine, case)
+            bad += show(f"{engine} {case['name']}", "loss", found[0], "gradient", found[1])
+        found = check_step(folder, engine)
+        bad += show(f"{engine} step_mix", "gradient", found[0], "weights", found[1])
     return bad
 
 

@@ -1,12 +1,14 @@
-"""An independent oracle: the published objectives by plain PEFT forwards on padded rows.
+"""An oracle for the packed engine: the published objectives by the padded one, a forward a term.
 
-One forward a term with `set_adapter`, cross-entropy over the padded label matrix: slow, obvious,
-and sharing no line with the engine but PEFT's adapters themselves.
+The two engines share PEFT's adapters and nothing else; the golden numbers and plain transformers
+(`test_padded.py`) hold the padded one.
 """
 
 import torch
-import torch.nn.functional as F
 from peft import LoraConfig, get_peft_model
+
+from prereq.data.tokens import Example
+from prereq.training.padded import PaddedLM
 
 MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
@@ -29,19 +31,11 @@ def peft_model(base, ranks: dict[str, int], seed: int):
 
 def label_losses(model, rows, adapters: list[str]) -> torch.Tensor:
     """Token losses of every label of `rows` (TokenRow), right-padded, with `adapters` active."""
-    model.base_model.set_adapter(adapters)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(".skill." in name)
-    longest = max(len(row.ids) for row in rows)
-    ids = torch.tensor([row.ids + [3] * (longest - len(row.ids)) for row in rows])
-    mask = torch.tensor([[1] * len(r.ids) + [0] * (longest - len(r.ids)) for r in rows])
-    labels = torch.full_like(ids, -100)
-    for i, row in enumerate(rows):
-        labels[i, row.start : len(row.ids)] = ids[i, row.start : len(row.ids)]
-    logits = model(input_ids=ids, attention_mask=mask).logits[:, :-1]
-    wanted = labels[:, 1:]
-    losses = F.cross_entropy(logits.transpose(1, 2), wanted, ignore_index=-100, reduction="none")
-    return losses[wanted != -100]
+    padded = PaddedLM(model)
+    batch = padded.layout([Example(row, tuple(adapters), "text") for row in rows], "cpu", ("text",))
+    return padded.token_losses(batch)
 
 
 def mix_loss(model, fictitious, real, k_fictitious, k_real, real_weight: float) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """Trains three small adapters, in as many processes as `torchrun` starts: see `test_several.py`.
 
-torchrun --nproc-per-node 2 -m tests.invariant.several FOLDER [fsdp]
+torchrun --nproc-per-node 2 -m tests.invariant.several FOLDER [fsdp] [padded]
 """
 
 import os
@@ -9,20 +9,21 @@ import sys
 from pathlib import Path
 
 import torch
+from torch.distributed.fsdp import FSDPModule
 
 from prereq import ranks
-from prereq.config import Config, LoraSettings, Training
+from prereq.config import Config, LoraSettings, ModelConfig, Training
 from prereq.data.tokens import TokenRow
 from prereq.model import adapters
-from prereq.model.attention import NAME as ROWS
-from prereq.model.lora import route
+from prereq.model.loading import load_model
 from prereq.track import Tracker
 from prereq.training.loop import Run, train
 from prereq.training.objectives import SKILL, Knowledge, Subject
 from prereq.training.plan import Plan, skill_plan, text_plan
-from tests.conftest import llama
+from tests.conftest import REPOSITORY, llama
 from tests.invariant import oracle
 
+FILE = REPOSITORY / "launchers" / "accelerate" / "fsdp.yaml"
 TRAINING = Training(2, 8, 3e-3, 0.01, 0.999, 0.1, 64)
 
 
@@ -56,21 +57,34 @@ def plans() -> dict[str, tuple[Plan, list[Knowledge]]]:
 
 
 def shard() -> None:
-    """Accelerate's FSDP on CPU processes, which it keeps to accelerators: say these are such."""
+    """Accelerate's FSDP by our launch file, on CPU processes: it keeps to accelerators, so say that
+    these are such."""
     from accelerate import DistributedType, PartialState
+    from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+    from accelerate.utils.launch import prepare_multi_gpu_env
 
+    parser = launch_command_parser()
+    arguments, *_ = _validate_launch_command(
+        parser.parse_args(["--config_file", str(FILE), "--num_processes", "2", "-m", "prereq"])
+    )
+    wanted = prepare_multi_gpu_env(arguments)
+    os.environ |= {key: value for key, value in wanted.items() if "FSDP" in key}
     ranks.state()
     PartialState._shared_state["distributed_type"] = DistributedType.MULTI_GPU
-    os.environ |= {
-        "ACCELERATE_USE_FSDP": "true",
-        "FSDP_VERSION": "2",
-        "FSDP_AUTO_WRAP_POLICY": "TRANSFORMER_BASED_WRAP",
-        "FSDP_TRANSFORMER_CLS_TO_WRAP": "LlamaDecoderLayer",
-        "FSDP_CPU_RAM_EFFICIENT_LOADING": "false",
-    }
 
 
-def main(folder: Path, sharded: bool) -> None:
+def base(folder: Path, tied: bool) -> Path:
+    """A random Llama on disk, as every process reads it."""
+    if ranks.first():
+        model = llama()
+        model.config.tie_word_embeddings = tied
+        model.tie_weights()
+        model.save_pretrained(folder)
+    ranks.by_first(lambda: None)
+    return folder
+
+
+def main(folder: Path, sharded: bool, engine: str) -> None:
     torch.set_num_threads(1)
     if sharded:
         shard()
@@ -83,16 +97,21 @@ def main(folder: Path, sharded: bool) -> None:
             made = oracle.peft_model(llama(), {k: 4 for k in frozen}, 7)
             for key in frozen:
                 adapters.save(made, key, folder / key, 0.0)
-        ranks.by_first(lambda: None)
+        path = base(folder / f"base-{name}", tied=name == "mix")
+        model = load_model(path, ModelConfig(name="test"), engine)
+        whole = [p for p in model.parameters() if p.device.type == "cpu"]
+        assert bool(whole) == (ranks.first() or not sharded), "only the first process reads it"
         lora = LoraSettings(r=4, dropout=0.05, target_modules=oracle.MODULES)
-        model = adapters.attach(llama(ROWS), SKILL, lora, "base", frozen, seed=3)
-        routing = route(model)
-        routing.dropout[SKILL] = lora.dropout
+        model = adapters.attach(model, SKILL, lora, "base", frozen, seed=3)
         tracker = Tracker(config, None, place)
-        train(model, plan, Run(name, TRAINING, 30, 600, 1, place, tracker), routing)
+        run = Run(name, TRAINING, engine, 30, 600, 1, place, tracker)
+        train(model, plan, run, {SKILL: lora.dropout})
+        if sharded:
+            layers = [m for m in model.modules() if type(m).__name__.endswith("DecoderLayer")]
+            assert layers and all(isinstance(layer, FSDPModule) for layer in layers)
         adapters.save(model, SKILL, place, 0.0)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), "fsdp" in sys.argv)
+    main(Path(sys.argv[1]), "fsdp" in sys.argv, "padded" if "padded" in sys.argv else "packed")
     ranks.leave()

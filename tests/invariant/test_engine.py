@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from prereq.data.batches import pack, padding, split
 from prereq.data.tokens import TokenRow
-from prereq.errors import PrereqError
 from prereq.model.attention import NAME as ROWS
 from prereq.model.attention import RowLayout
-from prereq.model.lora import route
+from prereq.model.self_check import Unfit
 from prereq.training.objectives import Draw, Knowledge, Subject, skill_step, text_step
 from prereq.training.packed import PackedLM
 from tests.invariant import oracle
@@ -41,7 +40,7 @@ def engine(model, examples, budget: int) -> tuple[float, dict[str, torch.Tensor]
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(".skill." in name)
         parameter.grad = None
-    packed = PackedLM(model, route(model)).train()
+    packed = PackedLM(model).train()
     total = 0.0
     for rows in split(examples, budget):
         loss, _ = packed(pack(rows, share=packed.rows))
@@ -139,9 +138,7 @@ def test_rows_attention_equals_the_packed_masks_of_transformers(tiny_llama, atte
     models = [oracle.peft_model(tiny_llama(kind), {"skill": 8}, 2) for kind in (ROWS, attention)]
     if attention == "flex_attention" and not torch.cuda.is_available():  # no backward on a CPU
         with torch.no_grad():
-            losses = [
-                PackedLM(model, route(model))(pack(examples, share=False))[0] for model in models
-            ]
+            losses = [PackedLM(model)(pack(examples, share=False))[0] for model in models]
         torch.testing.assert_close(*losses, **CLOSE)
         return
     results = [engine(model, examples, 4096) for model in models]
@@ -164,7 +161,7 @@ def test_rows_without_padding_share_tokens_like_padded_ones(tiny_llama, monkeypa
     assert pack(examples).tokens is not None
     padded = engine(oracle.peft_model(tiny_llama(ROWS), {"skill": 8}, 2), examples, 4096)
     monkeypatch.setattr(RowLayout, "_in_place", row_by_row)
-    monkeypatch.setattr(PackedLM, "pads", lambda self, device: False)
+    monkeypatch.setattr("prereq.training.packed.in_place", lambda device, dtype: True)
     flat = engine(oracle.peft_model(tiny_llama(ROWS), {"skill": 8}, 2), examples, 4096)
     assert flat[0] == pytest.approx(padded[0], rel=1e-5)
     for name, gradient in padded[1].items():
@@ -203,5 +200,5 @@ def test_attention_that_a_model_wants_and_rows_has_not_is_refused():
     packed = PackedLM(MistralForCausalLM(config))
     short = [TokenRow([1] * length, 1) for length in (6, 4)]
     assert torch.isfinite(packed(pack(text_step(short, ())))[0])
-    with pytest.raises(PrereqError, match="sliding_window=6, longest row 7"):
+    with pytest.raises(Unfit, match=r"a sliding window of 6 tokens \(longest row 7\)"):
         packed(pack(text_step([*short, TokenRow([1] * 7, 1)], ())))

@@ -10,7 +10,6 @@ from prereq.data.tokens import TokenRow
 from prereq.model import adapters
 from prereq.model.attention import NAME as ROWS
 from prereq.model.dropout import add_kept, draw, drop
-from prereq.model.lora import route
 from prereq.track import Tracker
 from prereq.training.loop import Part, Run, train
 from prereq.training.plan import text_plan, together
@@ -40,8 +39,10 @@ def trained(folder, names: list[str]) -> dict[str, torch.Tensor]:
     parts = [Part(name, TRAININGS[name], plans[name].steps) for name in names]
     plan = together(plans) if len(plans) > 1 else plans[names[0]]
     folder.mkdir()
-    run = Run("test", TRAININGS[names[0]], 60, 600, 1, folder, Tracker(Config(), None, folder))
-    train(model, plan, run, route(model), parts=parts)
+    run = Run(
+        "test", TRAININGS[names[0]], "packed", 60, 600, 1, folder, Tracker(Config(), None, folder)
+    )
+    train(model, plan, run, parts=parts)
     return {k: p.detach() for k, p in model.named_parameters() if p.requires_grad}
 
 

@@ -1,6 +1,8 @@
 """What must stay the same around a training run: frozen weights, a resumed run, generation."""
 
+import json
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,15 +13,14 @@ from prereq.errors import Preempted
 from prereq.evaluation.generate import generate
 from prereq.model import adapters
 from prereq.model.attention import NAME as ROWS
-from prereq.model.lora import route
 from prereq.track import Tracker
-from prereq.training import loop
 from prereq.training.loop import Run, train
 from prereq.training.objectives import SKILL, Knowledge, Subject
 from prereq.training.plan import skill_plan
 from tests.invariant import oracle
 
 TRAINING = Training(3, 8, 1e-2, 0.01, 0.999, 0.1, 64)
+DROPOUT = {SKILL: 0.05}
 KNOWLEDGE = [Knowledge("v0", "passage", True, 0), Knowledge("v1", "statement", True, 1)]
 
 
@@ -47,9 +48,7 @@ def plan():
 def skill_model(tiny_llama, folders):
     lora = LoraSettings(r=4, dropout=0.05, target_modules=oracle.MODULES)
     model = adapters.attach(tiny_llama(ROWS), SKILL, lora, "base", folders, seed=3)
-    routing = route(model)
-    routing.dropout[SKILL] = lora.dropout
-    return model, routing
+    return model
 
 
 def run_in(folder, checkpoint_seconds=600, budget=40) -> Run:
@@ -57,7 +56,14 @@ def run_in(folder, checkpoint_seconds=600, budget=40) -> Run:
     config = Config()
     config.tracker.name = "none"
     return Run(
-        "test", TRAINING, budget, checkpoint_seconds, 1, folder, Tracker(config, None, folder)
+        "test",
+        TRAINING,
+        "packed",
+        budget,
+        checkpoint_seconds,
+        1,
+        folder,
+        Tracker(config, None, folder),
     )
 
 
@@ -68,9 +74,9 @@ def trained(model) -> dict[str, torch.Tensor]:
 def test_only_the_skill_trains_and_all_else_is_bit_identical(
     tiny_llama, knowledge_folders, tmp_path
 ):
-    model, routing = skill_model(tiny_llama, knowledge_folders)
+    model = skill_model(tiny_llama, knowledge_folders)
     before = {k: p.detach().clone() for k, p in model.named_parameters()}
-    train(model, plan(), run_in(tmp_path / "run"), routing)
+    train(model, plan(), run_in(tmp_path / "run"), DROPOUT)
     for name, parameter in model.named_parameters():
         same = torch.equal(parameter, before[name])
         assert same != (f".{SKILL}." in name), name
@@ -81,7 +87,7 @@ def test_adapters_train_in_float32_on_a_bfloat16_base(tiny_llama, knowledge_fold
     base = tiny_llama(ROWS).to(torch.bfloat16)
     model = adapters.attach(base, SKILL, lora, "base", knowledge_folders, seed=3)
     before = trained(model)
-    train(model, plan(), run_in(tmp_path / "run"), route(model))
+    train(model, plan(), run_in(tmp_path / "run"))
     for name, value in trained(model).items():
         assert value.dtype == torch.float32 and not torch.equal(value, before[name])
         # Updates finer than bfloat16 resolves have not been lost.
@@ -91,12 +97,12 @@ def test_adapters_train_in_float32_on_a_bfloat16_base(tiny_llama, knowledge_fold
 def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
     tiny_llama, knowledge_folders, tmp_path, monkeypatch
 ):
-    model, routing = skill_model(tiny_llama, knowledge_folders)
-    train(model, plan(), run_in(tmp_path / "whole"), routing)
+    model = skill_model(tiny_llama, knowledge_folders)
+    train(model, plan(), run_in(tmp_path / "whole"), DROPOUT)
     expected = trained(model)
 
     for stop_at in (2, 5):  # stopped twice
-        model, routing = skill_model(tiny_llama, knowledge_folders)
+        model = skill_model(tiny_llama, knowledge_folders)
         steps = plan()
 
         def step(index, steps=steps, stop_at=stop_at):
@@ -104,11 +110,11 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
                 raise KeyboardInterrupt
             return steps.step(index)
 
-        interrupted = loop.Plan(steps.epochs, steps.steps_per_epoch, step)
+        interrupted = replace(steps, step=step)
         with pytest.raises(KeyboardInterrupt):
-            train(model, interrupted, run_in(tmp_path / "parts", checkpoint_seconds=0), routing)
-    model, routing = skill_model(tiny_llama, knowledge_folders)
-    train(model, plan(), run_in(tmp_path / "parts"), routing)
+            train(model, interrupted, run_in(tmp_path / "parts", checkpoint_seconds=0), DROPOUT)
+    model = skill_model(tiny_llama, knowledge_folders)
+    train(model, plan(), run_in(tmp_path / "parts"), DROPOUT)
     for name, value in expected.items():
         assert torch.equal(trained(model)[name], value), name
     logged = [(tmp_path / f / "metrics.jsonl").read_text().count("\n") for f in ("whole", "parts")]
@@ -119,7 +125,7 @@ def test_sigterm_saves_a_checkpoint_and_asks_to_be_resumed(tiny_llama, knowledge
     import os
     import signal
 
-    model, routing = skill_model(tiny_llama, knowledge_folders)
+    model = skill_model(tiny_llama, knowledge_folders)
     steps = plan()
 
     def step(index):
@@ -130,11 +136,12 @@ def test_sigterm_saves_a_checkpoint_and_asks_to_be_resumed(tiny_llama, knowledge
     with pytest.raises(Preempted):
         train(
             model,
-            loop.Plan(steps.epochs, steps.steps_per_epoch, step),
+            replace(steps, step=step),
             run_in(tmp_path / "run"),
-            routing,
+            DROPOUT,
         )
-    assert (tmp_path / "run" / "checkpoint" / "position.json").read_text() == '{"step": 5}'
+    position = json.loads((tmp_path / "run" / "checkpoint" / "position.json").read_text())
+    assert (position["step"], position["steps"]) == (5, 9)
 
 
 def test_greedy_generation_equals_row_by_row_generate(tiny_llama):

@@ -1,30 +1,34 @@
-"""Artifacts: keys, atomic publication, one maker among many, resuming what was half made."""
+"""Artifacts: keys, atomic publication, what is refused, what a second attempt finds."""
 
 import json
 import os
-import re
-import signal
 import subprocess
 import sys
 import threading
-import time
-from pathlib import Path
 
 import pytest
 
-from prereq import store
+from prereq import files
+from prereq.artifacts import store
+from prereq.artifacts.spec import Artifact, Spec
 from prereq.config import Config
 from prereq.errors import PrereqError
 from tests.conftest import REPOSITORY
 
 
 def spec(root, content=None, labels=None):
-    return store.Spec(root, "data", "model", "skill", "sft", content or {"epochs": 3}, labels or {})
+    return Spec(root, "data", "model", "skill", "sft", content or {"epochs": 3}, labels or {})
 
 
 def payload(folder):
-    (folder / "weights.txt").write_text("w")
+    (folder / "weights.txt").write_text("weights")
+    (folder / "epochs" / "001").mkdir(parents=True)
+    (folder / "epochs" / "001" / "weights.txt").write_text("early")
     return {"summary": {"steps": 3}}
+
+
+def unneeded(folder):
+    pytest.fail("made twice")
 
 
 def test_the_key_follows_from_the_content_alone(tmp_path):
@@ -38,29 +42,58 @@ def test_a_made_artifact_says_what_it_is_and_is_found_again(tmp_path):
     made = store.obtain(spec(tmp_path), Config(), payload)
     manifest = json.loads((made.path / "manifest.json").read_text())
     assert manifest["summary"] == {"steps": 3} and manifest["key"] == made.reference
-    assert manifest["files"]["weights.txt"]["bytes"] == 1
-    assert len(manifest["files"]["weights.txt"]["sha256"]) == 64
+    assert manifest["files"]["weights.txt"]["bytes"] == 7
+    assert len(manifest["files"]["epochs/001/weights.txt"]["sha256"]) == 64
+    assert set(manifest["files"]) == {"weights.txt", "epochs/001/weights.txt", "config.yaml"}
     assert manifest["packages"]["torch"]
-    assert (made.path / "config.yaml").exists()
-    again = store.obtain(spec(tmp_path), Config(), lambda folder: pytest.fail("made twice"))
+    again = store.obtain(spec(tmp_path), Config(), unneeded)
     assert again.path == made.path
+    (found,) = store.every(tmp_path, "skill")
+    assert found.manifest == manifest
+    assert [p.name for p in made.path.parent.iterdir()] == [made.path.name]
 
 
-def test_a_failed_maker_publishes_nothing_and_the_next_goes_on_in_its_scratch(tmp_path):
+def test_everything_is_flushed_before_the_rename_shows_it(tmp_path, monkeypatch):
+    """What a power cut could leave otherwise: a manifest whose payload never reached the disk."""
+    log, flush, rename = [], files.flush, os.rename
+    monkeypatch.setattr(files, "flush", lambda path: (log.append(path.name), flush(path)))
+    monkeypatch.setattr(os, "rename", lambda a, b: (log.append("rename"), rename(a, b)))
+    made = store.obtain(spec(tmp_path), Config(), payload)
+    before, after = log[: log.index("rename")], log[log.index("rename") + 1 :]
+    assert before.count("weights.txt") == 2 and {"config.yaml", "001", "epochs"} <= set(before)
+    assert before.index("001") < before.index("epochs")
+    assert "manifest.json" in before[-2] and before[-1] == f".{made.path.name}.partial"
+    assert after == ["skill"]
+
+
+@pytest.mark.parametrize("collective", [False, True])
+def test_nothing_of_a_failed_attempt_is_published(tmp_path, collective):
     def fail(folder):
         (folder / "half.txt").write_text("half")
         raise RuntimeError("power cut")
 
     with pytest.raises(RuntimeError):
-        store.obtain(spec(tmp_path), Config(), fail)
+        store.obtain(spec(tmp_path), Config(), fail, collective)
     assert store.find(spec(tmp_path)) is None
     assert store.every(tmp_path, "skill") == []
+    made = store.obtain(spec(tmp_path), Config(), payload, collective)
+    assert not (made.path / "half.txt").exists()
+    assert [p.name for p in made.path.parent.iterdir()] == [made.path.name]
+
+
+def test_training_finds_what_was_left_with_a_checkpoint_and_publishes_none(tmp_path):
+    scratch = spec(tmp_path).path.with_name(f".{spec(tmp_path).path.name}.partial")
+    for name in ("checkpoint", "checkpoint.previous", "checkpoint.damaged"):
+        (scratch / name).mkdir(parents=True)
+    (scratch / "metrics.jsonl").write_text("")
 
     def resume(folder):
-        assert (folder / "half.txt").read_text() == "half"
+        assert (folder / "metrics.jsonl").exists() and (folder / "checkpoint").exists()
+        return payload(folder)
 
-    assert store.obtain(spec(tmp_path), Config(), resume).path.exists()
-    assert [p.name for p in spec(tmp_path).path.parent.iterdir()] == [spec(tmp_path).path.name]
+    made = store.obtain(spec(tmp_path), Config(), resume, collective=True)
+    assert "metrics.jsonl" in made.manifest["files"]
+    assert not list(made.path.glob("checkpoint*"))
 
 
 def test_many_at_once_make_it_once(tmp_path):
@@ -81,103 +114,110 @@ def test_many_at_once_make_it_once(tmp_path):
     assert len(made) == 1 and store.find(spec(tmp_path))
 
 
-def test_a_broken_manifest_is_named(tmp_path):
+def changed(**values):
+    return lambda text: json.dumps(json.loads(text) | values)
+
+
+@pytest.mark.parametrize(
+    "damage, said",
+    [
+        (lambda text: "", "not JSON"),
+        (lambda text: text[:100], "not JSON"),
+        (lambda text: text.replace('"seconds": ', '"seconds": NaN, "x": '), "NaN"),
+        (lambda text: "[]", "not an object"),
+        (lambda text: "{}", "lacks kind, name"),
+        (lambda text: json.dumps({k: v for k, v in json.loads(text).items() if k != "files"}), "files"),
+        (changed(files=[]), r"files is \[\]"),
+        (changed(key="0123456789"), "not to this folder"),
+        (changed(files={}), "does not fit its checksum"),
+        (changed(content={"epochs": 4}), "does not fit its checksum"),
+    ],
+)  # fmt: skip
+def test_a_damaged_manifest_is_named_with_the_remedy(tmp_path, damage, said):
     made = store.obtain(spec(tmp_path), Config(), payload)
-    (made.path / "manifest.json").write_text("{")
-    with pytest.raises(PrereqError, match="not JSON"):
-        store.every(tmp_path, "skill")
+    manifest = made.path / "manifest.json"
+    manifest.write_text(damage(manifest.read_text()))
+    for look in (
+        lambda: store.find(spec(tmp_path)),
+        lambda: store.every(tmp_path, "skill"),
+        lambda: store.obtain(spec(tmp_path), Config(), unneeded),
+    ):
+        with pytest.raises(PrereqError, match=said) as raised:
+            look()
+        assert str(manifest) in str(raised.value)
+        assert f"remove the folder {made.path}" in str(raised.value)
 
 
-HOLD = """
-import sys, time
+@pytest.mark.parametrize("name", ["weights.txt", "epochs/001/weights.txt"])
+@pytest.mark.parametrize(
+    "damage, said",
+    [
+        (lambda file: file.unlink(), "No such file"),
+        (lambda file: file.write_bytes(b""), "has 0 bytes"),
+        (lambda file: file.write_bytes(bytes(len(file.read_bytes()))), "was altered"),
+    ],
+)
+def test_a_damaged_payload_is_named_before_it_is_used(tmp_path, damage, said, name):
+    made = store.obtain(spec(tmp_path), Config(), payload)
+    os.utime(made.path / name, (1, 1))  # the clock of a file system ticks slowly
+    damage(made.path / name)
+    with pytest.raises(PrereqError, match=said) as raised:
+        store.obtain(spec(tmp_path), Config(), unneeded)
+    assert str(made.path / name) in str(raised.value)
+    assert f"remove the folder {made.path}" in str(raised.value)
+
+
+def test_files_that_others_add_are_no_damage_and_folders_given_by_hand_have_no_manifest(tmp_path):
+    made = store.obtain(spec(tmp_path), Config(), payload)
+    (made.path / "model-00001.gguf").write_text("converted")
+    assert store.obtain(spec(tmp_path), Config(), unneeded).path == made.path
+    assert store.audit.verify(Artifact("someone/model", "someone/model")).manifest == {}
+
+
+def test_a_payload_is_read_once_a_process(tmp_path, monkeypatch):
+    read = []
+    digest = files.hashlib.file_digest
+    monkeypatch.setattr(
+        files.hashlib, "file_digest", lambda stream, how: (read.append(stream.name), digest(stream, how))[1]
+    )  # fmt: skip
+    for _ in range(3):
+        store.obtain(spec(tmp_path), Config(), payload)
+    assert len(read) == 3  # published files, though their folder was renamed
+
+
+@pytest.mark.parametrize("place", ["scratch", "artifact"])
+@pytest.mark.parametrize("link", [False, True])
+def test_a_file_in_the_place_of_a_folder_is_refused_before_anything_is_made(tmp_path, place, link):
+    wanted = spec(tmp_path).path
+    blocked = wanted.with_name(f".{wanted.name}.partial") if place == "scratch" else wanted
+    blocked.parent.mkdir(parents=True)
+    blocked.symlink_to(tmp_path) if link else blocked.write_text("x")
+    with pytest.raises(PrereqError, match="not a folder") as raised:
+        store.obtain(spec(tmp_path), Config(), unneeded)
+    assert str(blocked) in str(raised.value)
+    assert blocked.is_symlink() == link and os.path.lexists(blocked)
+
+
+READ = """
+import sys
 from pathlib import Path
-from prereq import store
-from prereq.config import Config
+from prereq.artifacts import store
 
-store.LEASE, store.HEARTBEAT = 3, 0.5
-spec = store.Spec(Path(sys.argv[1]), "data", "model", "skill", "sft", {"epochs": 3}, {})
-
-def make(folder):
-    (folder / "half.txt").write_text("half")
-    print("holds", flush=True)
-    time.sleep(float(sys.argv[2]))
-
-store.obtain(spec, Config(), make)
+(found,) = store.every(Path(sys.argv[1]), "skill")
+store.audit.verify(found)
+print(len(found.manifest["files"]))
 """
 
 
-def holder(root, seconds: float) -> subprocess.Popen:
-    """Another process that is making the artifact, and takes so long."""
-    command = [sys.executable, "-c", HOLD, str(root), str(seconds)]
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-    assert process.stdout.readline() == "holds\n"
-    return process
+def test_another_process_verifies_what_it_finds(tmp_path):
+    made = store.obtain(spec(tmp_path), Config(), payload)
 
+    def read() -> subprocess.CompletedProcess:
+        environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+        command = [sys.executable, "-c", READ, str(tmp_path)]
+        return subprocess.run(command, capture_output=True, text=True, env=environment)
 
-def say_elsewhere(lock: Path) -> None:
-    """The lease as a process on another node leaves it, which nobody here can look for."""
-    text = lock.read_text()
-    assert "\nhost=" in text
-    with open(lock, "r+") as stream:
-        stream.write(re.sub(r"host=.*", "host=another-node", text))
-        stream.truncate()
-
-
-@pytest.fixture
-def short_lease(monkeypatch):
-    monkeypatch.setattr(store, "LEASE", 3)
-    monkeypatch.setattr(store, "HEARTBEAT", 0.5)
-
-
-@pytest.mark.parametrize("elsewhere", [False, True])
-def test_a_killed_maker_on_this_node_or_another_does_not_block_for_ever(
-    tmp_path, short_lease, elsewhere
-):
-    process = holder(tmp_path, 60)
-    process.kill()
-    process.wait()
-    place = spec(tmp_path).path
-    lock = place.with_name(f".{place.name}.lock")
-    if elsewhere:
-        say_elsewhere(lock)
-    started = time.monotonic()
-    made = store.obtain(spec(tmp_path), Config(), lambda folder: None)
-    assert (made.path / "half.txt").exists() and not lock.exists()
-    assert (time.monotonic() - started > 2) == elsewhere
-
-
-def test_a_maker_that_lives_is_waited_for_longer_than_its_lease(tmp_path, short_lease):
-    process = holder(tmp_path, 5)
-    place = spec(tmp_path).path
-    lock = place.with_name(f".{place.name}.lock")
-    say_elsewhere(lock)  # so that only the signs of life tell that the maker lives
-    store.obtain(spec(tmp_path), Config(), lambda folder: pytest.fail("made twice"))
-    assert process.wait() == 0
-
-
-def test_a_maker_that_was_halted_for_longer_than_its_lease_leaves(tmp_path, short_lease):
-    process = holder(tmp_path, 60)
-    place = spec(tmp_path).path
-    say_elsewhere(place.with_name(f".{place.name}.lock"))
-    process.send_signal(signal.SIGSTOP)
-    made = store.obtain(spec(tmp_path), Config(), lambda folder: None)
-    process.send_signal(signal.SIGCONT)
-    assert process.wait(timeout=20) == 75
-    assert store.find(spec(tmp_path)).path == made.path
-
-
-def test_what_another_process_is_making_comes_last(tmp_path, short_lease):
-    order = []
-
-    def job(name):
-        def obtain():
-            wanted = store.Spec(tmp_path, "data", "model", "skill", name, {"epochs": 3})
-            return store.obtain(wanted, Config(), lambda folder: order.append(name))
-
-        return obtain
-
-    process = holder(tmp_path, 2)
-    found = store.in_any_order([job("sft"), job("other"), job("third")])
-    assert [artifact.path.name.split("-")[0] for artifact in found] == ["sft", "other", "third"]
-    assert order == ["other", "third"] and process.wait() == 0
+    assert read().stdout == "3\n"
+    (made.path / "weights.txt").write_text("WEIGHTS")
+    result = read()
+    assert result.returncode == 1 and "weights.txt: was altered" in result.stderr

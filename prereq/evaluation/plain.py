@@ -1,0 +1,86 @@
+"""Greedy answers by the model's own `generate`: slow, and right for every model that has one.
+
+Prompts of equal length make a batch, so that nothing is padded: no model's positions or recurrent
+state can be led astray. This is also what the project's own generation is tested against.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import groupby
+
+import torch
+from transformers import (
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from prereq.evaluation.generate import Generation
+
+
+class _Confidence(LogitsProcessor):
+    """Notes the log-probability of the likeliest token, [rows] a step; changes nothing."""
+
+    def __init__(self):
+        self.steps: list[torch.Tensor] = []
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        self.steps.append(scores.float().log_softmax(-1).amax(-1))
+        return scores
+
+
+@torch.inference_mode()
+def generate_plain(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[list[int]],
+    max_new_tokens: int,
+    tokens_per_batch: int,
+    on_done: Callable[[int], None] = lambda rows: None,
+) -> list[Generation]:
+    """The greedy continuation of each prompt (token ids), in the order given."""
+    end = tokenizer.eos_token_id
+    # Complete, and the model's default as well, so that no default of the model's creeps in.
+    settings = GenerationConfig(
+        max_new_tokens=max_new_tokens,
+        do_sample=False,
+        eos_token_id=end,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    model.generation_config = settings
+    results: list[Generation | None] = [None] * len(prompts)
+    for batch in _batches(prompts, max_new_tokens, tokens_per_batch):
+        ids = torch.tensor([prompts[i] for i in batch], device=model.device)
+        confidence = _Confidence()
+        out = model.generate(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            generation_config=settings,
+            logits_processor=LogitsProcessorList([confidence]),
+        )
+        log_probabilities = torch.stack(confidence.steps, 1).tolist()
+        for i, new, logs in zip(
+            batch, out[:, ids.shape[1] :].tolist(), log_probabilities, strict=True
+        ):
+            ended = end in new
+            new = new[: new.index(end)] if ended else new
+            logs = logs[: len(new) + ended]
+            text = tokenizer.decode(new, skip_special_tokens=True).strip()
+            results[i] = Generation(text, len(new), ended, math.exp(sum(logs) / len(logs)))
+        on_done(len(batch))
+    return results
+
+
+def _batches(
+    prompts: Sequence[list[int]], max_new_tokens: int, tokens_per_batch: int
+) -> list[list[int]]:
+    """Numbers of prompts of one length each, as many as `tokens_per_batch` has room for."""
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    batches = []
+    for length, group in groupby(order, key=lambda i: len(prompts[i])):
+        numbers = list(group)
+        count = max(1, tokens_per_batch // (length + max_new_tokens))
+        batches += [numbers[i : i + count] for i in range(0, len(numbers), count)]
+    return batches

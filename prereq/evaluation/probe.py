@@ -1,0 +1,79 @@
+"""Generation against the model's own forward, on a few short prompts, before the first answer."""
+
+from collections.abc import Sequence
+
+import torch
+from transformers import PreTrainedModel
+
+from prereq.data.batches import Flat
+from prereq.evaluation.generate import next_logits
+from prereq.model.attention import in_place
+from prereq.model.self_check import (
+    Unfit,
+    compare,
+    plain_attention,
+    plain_logits,
+    probe_rows,
+    refusal,
+)
+from prereq.model.slots import NextTokens, Prompts, Slots
+
+STEPS = 3  # tokens decoded after the prompts
+
+
+@torch.inference_mode()
+def check(model: PreTrainedModel, prompts: Sequence[list[int]]) -> None:
+    """The packed generation: one prefill and three decoding steps. Raises PrereqError where wrong."""
+    rows = sorted(probe_rows(model, prompts))
+    try:
+        try:
+            found = _decode(model, rows)
+        except Unfit:
+            raise
+        except Exception as error:  # whatever a model's own code may raise
+            reason = str(error).strip().partition("\n")[0]
+            raise Unfit(f"it fails ({type(error).__name__}: {reason})") from None
+        compare("the logits", found.flatten(0, 1), _plain(model, rows).flatten(0, 1), model.dtype)
+    except Unfit as unfit:
+        works = "stage.engine=padded (the model's own generate: slower)"
+        raise refusal(model, str(unfit), works) from None
+
+
+@torch.inference_mode()
+def check_attention(model: PreTrainedModel, prompts: Sequence[list[int]]) -> None:
+    """Whether the model's attention is what its eager one is. Raises PrereqError where it is not."""
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    ids = torch.tensor(probe_rows(inner, prompts)[:1], device=inner.device)
+    found = plain_logits(model, ids)[0]
+    with plain_attention(inner):
+        expected = plain_logits(model, ids)[0]
+    try:
+        compare("the logits", found, expected, inner.dtype)
+    except Unfit as unfit:
+        raise refusal(inner, str(unfit), "model.attn_implementation=eager") from None
+
+
+def _decode(model: PreTrainedModel, rows: list[list[int]]) -> torch.Tensor:
+    """Logits [steps + 1, rows, vocabulary]; each row is continued by its own first tokens."""
+    room = max(map(len, rows)) + STEPS
+    slots = Slots(len(rows), room, room, model.device)
+    flat = Flat()
+    for row in rows:
+        flat.add(row)
+    padded = not in_place(model.device, model.dtype)
+    layout = Prompts([len(row) for row in rows], flat.tokens, slots, padded)
+    logits = [next_logits(model, flat.ids, flat.positions, layout, layout.last)]
+    for step in range(STEPS):
+        positions = slots.lengths
+        layout = NextTokens(slots)
+        logits.append(next_logits(model, [row[step] for row in rows], positions, layout))
+    return torch.stack(logits)
+
+
+def _plain(model: PreTrainedModel, rows: list[list[int]]) -> torch.Tensor:
+    expected = []
+    with plain_attention(model):
+        for row in rows:
+            ids = torch.tensor([row + row[:STEPS]], device=model.device)
+            expected.append(plain_logits(model, ids)[0, len(row) - 1 :])
+    return torch.stack(expected, 1)

@@ -1,0 +1,95 @@
+"""Whether a model is one that an engine computes rightly: found out, not looked up in a list.
+
+Before the first step and the first answer, a few short rows go through the engine and through the
+model's own plain forward (`training.probe`, `evaluation.probe`). Where they differ by more than
+rounding, the model is refused with what differs and what works instead.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from prereq.errors import PrereqError
+
+# The largest difference, as a share of the values' own size, between two right ways of computing.
+TOLERANCE = {torch.float32: 5e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
+# Fields of a configuration that keep attention to the tokens nearby.
+WINDOWS = ("sliding_window", "attention_chunk_size", "window_size", "local_attention")
+WINDOWS += ("attention_window_size", "local_attn_window_size")
+
+
+class Unfit(PrereqError):
+    """The engine does not compute this model as the model itself does."""
+
+
+@contextmanager
+def plain_attention(model: PreTrainedModel) -> Iterator[None]:
+    """Within it the model runs its own eager attention, if it lets itself be told."""
+    before = model.config._attn_implementation
+    try:
+        if model._can_set_attn_implementation():
+            model.set_attn_implementation("eager")
+        yield
+    finally:
+        if model._can_set_attn_implementation():
+            model.set_attn_implementation(before)
+
+
+def plain_logits(model: nn.Module, ids: torch.Tensor) -> torch.Tensor:
+    """Logits [R, L, vocabulary], float32, of the model's own forward on rows of one length, [R, L]."""
+    try:
+        out = model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False)
+    except Exception as error:  # whatever a model's own code may raise
+        reason = str(error).strip().partition("\n")[0]
+        raise PrereqError(
+            f"{type(model).__name__}: its own forward fails ({type(error).__name__}: {reason}); prereq "
+            "trains causal language models that take input_ids and attention_mask"
+        ) from None
+    return out.logits.float()
+
+
+def probe_rows(model: PreTrainedModel, rows: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Three rows of the tokens that occur in `rows`, two of which begin alike.
+
+    They are as short as shows a difference; where the model attends to a window of tokens that is
+    narrower than the longest of `rows`, one row is longer than that window.
+    """
+    tokens = sorted({token for row in rows for token in row})
+    draw = torch.Generator().manual_seed(0)
+    lengths = [7, 7, 7]
+    config, longest = model.config.get_text_config(), max(map(len, rows))
+    windows = [getattr(config, name, None) for name in WINDOWS]
+    narrow = [int(w) for w in windows if isinstance(w, int) and 0 < w < longest]
+    if narrow:
+        lengths[0] = max(lengths[0], min(longest, min(narrow) + 8))
+    picked = torch.randint(len(tokens), (3, max(lengths)), generator=draw)
+    found = [[tokens[i] for i in row[:length]] for row, length in zip(picked, lengths, strict=True)]
+    found[1][:3] = found[0][:3]
+    return found
+
+
+def compare(what: str, found: torch.Tensor, expected: torch.Tensor, dtype: torch.dtype) -> None:
+    """Raise Unfit where some row of [N, …] is further from what is expected than rounding goes."""
+    found, expected = found.detach().float().flatten(1), expected.detach().float().flatten(1)
+    if not torch.isfinite(expected).all():
+        raise PrereqError(
+            f"{what} of the model's own forward are not finite: its weights are broken"
+        )
+    difference = float(
+        ((found - expected).norm(dim=1) / expected.norm(dim=1).clamp(min=1e-9)).max()
+    )
+    if not difference <= TOLERANCE[dtype]:
+        rounding = f"rounding is up to {TOLERANCE[dtype]:.0e}"
+        raise Unfit(f"{what} differ by {difference:.1e} of their size ({rounding})")
+
+
+def refusal(model: PreTrainedModel, why: str, works: str) -> PrereqError:
+    """The one message for a model that is refused. `works`: what to set instead."""
+    attention = model.config._attn_implementation
+    return PrereqError(
+        f"{model.name_or_path}: {type(model).__name__} is not computed rightly here with attention "
+        f"`{attention}`. Compared with the model's own forward, {why}. What works: {works}"
+    )
