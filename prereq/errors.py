@@ -1,7 +1,9 @@
 """The errors that a user can do something about: printed as one message, never as a traceback."""
 
 import errno
+import pickle
 import re
+import traceback
 
 BUG = "this is a bug in prereq {}: please report it, with the command and the lines above"
 # What a file system may refuse at any time, whatever the code does.
@@ -11,9 +13,6 @@ MOST = 8  # problems in one message; nobody reads more at once
 IN_URL = re.compile(
     r"(?<=://)[^/\s@]+(?=@)|(?<=[?&])[^=&\s]*(?:key|token|secret|passw)[^=&\s]*=[^&\s]+", re.I
 )
-
-import pickle
-import traceback
 
 
 class PrereqError(Exception):
