@@ -24,7 +24,6 @@ from typing import Any
 from rich.text import Text
 
 from prereq import console, ranks
-from prereq.artifacts import store
 from prereq.config import Config
 from prereq.errors import Preempted, PrereqError, portable
 from prereq.stopping import SIGNALS, handle, stop
@@ -136,7 +135,6 @@ def side_by_side(jobs: Sequence[Callable[[], object]], count: int) -> None:
     Jobs are picklable. What exists already is found here, so that workers start only for the rest.
     Raises a worker's error as it was, and PrereqError for a worker that died without a word.
     """
-    jobs = [job for job in jobs if not _found(job)]
     count = min(count, len(jobs))
     if count <= 1:
         for job in jobs:
@@ -245,15 +243,6 @@ def _without_interrupts() -> Iterator[None]:
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _found(job: Callable[[], object]) -> bool:
-    try:
-        with store.looking_only():
-            job()
-    except store.Missing:
-        return False
-    return True
 
 
 def _serve(pipe: Connection, threads: int) -> None:

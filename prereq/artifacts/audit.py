@@ -14,6 +14,7 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
     "dataset": str,
     "model": (str, type(None)),
     "key": str,
+    "experiment": str,
     "content": dict,
     "labels": dict,
     "made": str,

@@ -24,13 +24,15 @@ def publish(
     """Turn the scratch folder into the artifact; `extra` is what its manifest says beyond the usual."""
     for leftover in scratch.glob(CHECKPOINTS):
         remove(leftover)
-    OmegaConf.save(OmegaConf.create(plain(config)), scratch / "config.yaml")
+    settings = {k: v for k, v in plain(config).items() if k not in ("compare", "recipe")}
+    OmegaConf.save(OmegaConf.create(settings), scratch / "config.yaml")
     manifest = {
         "kind": spec.kind,
         "name": spec.name,
         "dataset": spec.dataset,
         "model": spec.model,
         "key": spec.key,
+        "experiment": spec.experiment,
         "content": plain(spec.content),
         "labels": plain(spec.labels),
         "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -6,31 +6,48 @@ those values, and keys of inputs, that determine the content.
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, is_dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-FORMAT = 1  # raised when old artifacts must not be taken for new ones
+FORMAT = 2  # raised when old artifacts must not be taken for new ones
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A finished folder: made here, or from elsewhere (then its reference says what is in it)."""
+
+    path: Path | str
+    reference: str  # stands for the content in the keys of whatever is made from it
+    manifest: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
 class Spec:
-    """What an artifact is, before it exists."""
+    """What an artifact is, before it exists.
+
+    `content` is everything that determines the payload, the specs of its inputs among it.
+    """
 
     root: Path
     dataset: str
     model: str | None  # None: the artifact does not depend on a model
     kind: str  # base | data | knowledge | skill | generations | scores
     name: str
-    content: dict[str, Any]  # everything that determines the payload
+    content: dict[str, Any]
     labels: dict[str, Any] = field(default_factory=dict)  # for reports; not part of the key
 
-    @property
+    @cached_property
     def key(self) -> str:
-        text = json.dumps(
-            {"format": FORMAT, "kind": self.kind} | plain(self.content), sort_keys=True
-        )
-        return hashlib.sha256(text.encode()).hexdigest()[:10]
+        return _digest({"format": FORMAT, "kind": self.kind} | plain(self.content))
+
+    @cached_property
+    def experiment(self) -> str:
+        """What runs that differ in their seed alone have in common."""
+        content = {name: value for name, value in self.content.items() if name != "seed"}
+        return _digest({"kind": self.kind} | plain(content, lambda spec: spec.experiment))
 
     @property
     def path(self) -> Path:
@@ -44,21 +61,21 @@ class Spec:
         return hash(self.path)
 
 
-@dataclass(frozen=True)
-class Artifact:
-    """A finished folder: made here, or given by hand (then its reference is its path or Hub id)."""
-
-    path: Path | str
-    reference: str  # stands for the content in the keys of whatever is made from it
-    manifest: dict[str, Any] = field(default_factory=dict)
-
-
-def plain(value: Any) -> Any:
-    """Dataclasses, paths and tuples as plain JSON values."""
+def plain(value: Any, of_spec: Callable[[Spec], str] = lambda spec: spec.key) -> Any:
+    """Dataclasses, paths and tuples as plain JSON values; an input as what stands for it."""
+    if isinstance(value, Spec):
+        return of_spec(value)
+    if isinstance(value, Artifact):
+        return value.reference
     if is_dataclass(value) and not isinstance(value, type):
-        return plain(asdict(value))
+        return plain({f.name: getattr(value, f.name) for f in fields(value)}, of_spec)
     if isinstance(value, dict):
-        return {str(k): plain(v) for k, v in value.items()}
+        return {str(k): plain(v, of_spec) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
+        return [plain(v, of_spec) for v in value]
     return str(value) if isinstance(value, Path) else value
+
+
+def _digest(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]

@@ -6,8 +6,8 @@ before it is used: `artifacts.audit`.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
@@ -22,22 +22,7 @@ from prereq.errors import PrereqError
 
 T = TypeVar("T")
 
-_looking_only: ContextVar[bool] = ContextVar("looking_only", default=False)
 _not_waiting: ContextVar[bool] = ContextVar("not_waiting", default=False)
-
-
-class Missing(Exception):
-    """Raised by `obtain` under `looking_only` where it would have to make something."""
-
-
-@contextmanager
-def looking_only() -> Iterator[None]:
-    """Within it `obtain` finds what there is and makes nothing."""
-    token = _looking_only.set(True)
-    try:
-        yield
-    finally:
-        _looking_only.reset(token)
 
 
 def find(spec: Spec) -> Artifact | None:
@@ -45,6 +30,14 @@ def find(spec: Spec) -> Artifact | None:
     if not (spec.path / audit.MANIFEST).exists():
         return None
     return Artifact(spec.path, spec.key, audit.read_manifest(spec.path))
+
+
+def found(spec: Spec) -> Artifact | None:
+    """The artifact, if it was finished, its payload verified; says so. In every process."""
+    artifact = ranks.by_first(lambda: (there := find(spec)) and audit.verify(there))
+    if artifact:
+        say("found", _describe(spec))
+    return artifact
 
 
 def every(root: Path, kind: str) -> list[Artifact]:
@@ -86,8 +79,6 @@ def obtain_all(
     """
     missing = _missing(specs)
     if missing:
-        if _looking_only.get():
-            raise Missing(_describe(missing[0]))
         with ExitStack() as leases:
             # In the order given, which is the same everywhere: nobody waits in a circle.
             for spec in missing:

@@ -6,6 +6,7 @@ sense together. Group choices (`stage=sft`) are Hydra's business and do not appe
 """
 
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 from omegaconf import MISSING
 
@@ -115,6 +116,8 @@ class DatasetConfig:
     name: str = MISSING
     source: str = "hub"  # hub | world | cities: who provides the rows
     path: str | None = None  # for hub: a Hub id or a local folder in its layout
+    revision: str | None = None  # of a Hub id: a branch, tag or commit; None: what `main` is now
+    overlong: str = "error"  # rows longer than max_length: error | truncate | drop
     task: str = "questions"  # questions | biographies
     knowledge: list[KnowledgeSource] = field(default_factory=list)
     knowledge_training: Training = field(default_factory=Training)
@@ -237,6 +240,7 @@ class Config:
     eval: EvalConfig = field(default_factory=EvalConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     compare: list[MethodConfig] = field(default_factory=list)  # filled in by __main__
+    recipe: Any = None  # the same choices without a value changed; filled in by __main__
 
 
 def with_method(config: Config, method: MethodConfig) -> Config:

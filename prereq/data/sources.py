@@ -236,8 +236,9 @@ def _versions_in_training(splits: Mapping[Wanted, _Split]) -> Problems:
     problems = Problems()
     trained = {each: split for each, split in splits.items() if each.use == "skill"}
     versions = frozenset().union(*(each.versions for each in trained))
-    if versions and not any(split.problems.count for split in trained.values()):
-        rows = (row for split in trained.values() for row in split.rows)
+    once = {id(split): split for each, split in trained.items() if each.versions}.values()
+    if versions and not any(split.problems.count for split in once):
+        rows = (row for split in once for row in split.rows)
         for row, fault in checks.version_faults(rows, versions, lambda row: row.subject):
             problems.add(row.place, fault)
     return problems

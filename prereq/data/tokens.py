@@ -1,9 +1,10 @@
 """Text to token rows: where the sequence starts and ends, and which tokens carry a label."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from prereq.data.rows import SkillRow
+from prereq.errors import PrereqError
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +34,69 @@ class Example:
     weight: float = 0.0
 
 
-def text_rows(tokenizer, texts: Iterable[str], max_length: int) -> list[TokenRow]:
-    """Plain text: `<bos>text<eos>`, a label on every token but the first."""
+@dataclass(frozen=True)
+class Cut:
+    """What became of rows that are longer than `max_length`: how many were cut, and dropped."""
+
+    cut: int = 0
+    dropped: int = 0
+
+
+def text_rows(tokenizer, texts: Iterable[str]) -> list[TokenRow]:
+    """Plain text: `<bos>text<eos>`, a label on every token but the first. Numbered from 1."""
     encoded = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
-    return [TokenRow(_enclose(tokenizer, ids)[:max_length], 1) for ids in encoded]
+    return [TokenRow(_enclose(tokenizer, ids), 1, n) for n, ids in enumerate(encoded, 1)]
 
 
-def skill_row(tokenizer, row: SkillRow, max_length: int) -> TokenRow:
+def skill_row(tokenizer, row: SkillRow) -> TokenRow:
     """`<bos>Question: {user}\\nAnswer: {assistant}<eos>`; labels on what follows `Answer:`."""
     encoded = tokenizer(row.text, add_special_tokens=False, return_offsets_mapping=True)
     prompt = len(row.prompt)
     masked = sum(end <= prompt for _, end in encoded["offset_mapping"])
     ids = _enclose(tokenizer, encoded["input_ids"])
     start = masked + (tokenizer.bos_token_id is not None)
-    return TokenRow(ids[:max_length], start)
+    return TokenRow(ids, start, row.number)
+
+
+def fitted(
+    groups: Sequence[Sequence[TokenRow]], max_length: int, overlong: str, where: str
+) -> tuple[list[list[TokenRow]], Cut]:
+    """Groups of rows (those of a subject) with none longer than `max_length`; [] for a dropped group.
+
+    `overlong` is what to do with a row that would lose labels: `truncate` it (and drop a group of
+    which no label is left), `drop` its group, or `error`. Raises PrereqError for an error, and where
+    nothing is left.
+    """
+    long = [row for group in groups for row in group if len(row.ids) > max_length]
+    if not long:
+        return [list(group) for group in groups], Cut()
+    count = sum(map(len, groups))
+    lost = sum(row.start >= max_length for row in long)
+    some = ", ".join(f"row {row.number} has {len(row.ids)}" for row in long[:3])
+    what = (
+        f"{where}: {len(long):,} of {count:,} rows are longer than max_length={max_length} tokens "
+        f"({some}{', …' if len(long) > 3 else ''}); {lost:,} of them would have no label left"
+    )
+    longest = max(len(row.ids) for row in long)
+    if overlong == "error":
+        raise PrereqError(
+            f"{what}. Set max_length={longest}, or dataset.overlong=truncate (cut them) or drop"
+        )
+    kept, cut = [], 0
+    for group in groups:
+        longer = sum(len(row.ids) > max_length for row in group)
+        short = [replace(row, ids=row.ids[:max_length]) for row in group]
+        if longer and (overlong == "drop" or not any(row.labels for row in short)):
+            kept.append([])
+        else:
+            kept.append(short)
+            cut += longer
+    left = sum(map(len, kept))
+    if not left:
+        raise PrereqError(
+            f"{what}, and dataset.overlong={overlong} leaves no row. Set max_length={longest}"
+        )
+    return kept, Cut(cut, count - left)
 
 
 def prompt_ids(tokenizer, prompt: str) -> list[int]:

@@ -21,7 +21,7 @@ from prereq.model import adapters
 from prereq.model.attention import NAME as ROWS
 from prereq.model.loading import attention_for, load_model
 from prereq.model.precision import product_dtype
-from prereq.model.tables import check_ids, check_positions
+from prereq.model.tables import check_ids, check_length
 from prereq.training.loop import device
 
 Answer = Callable[[Sequence[Path], Sequence[list[int]], Callable[[int], None]], list[Generation]]
@@ -86,7 +86,7 @@ def _check_tables(model, prompts: Sequence[list[int]], settings: EvalConfig) -> 
     if prompts:
         longest = max(map(len, prompts)) + settings.max_new_tokens
         check_ids(model, max(map(max, prompts)), "prompts")
-        check_positions(model, longest, "prompts with their answers", "eval.max_new_tokens")
+        check_length(model.config, longest, "prompts with their answers", "eval.max_new_tokens")
 
 
 def _served(settings: EvalConfig, tokenizer, folders, prompts, on_done) -> list[Generation]:

@@ -1,24 +1,17 @@
 """From stored generations to a table of scores with intervals: pure functions of rows."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from statistics import fmean
 
 from prereq.config import TestSplit
 from prereq.data.rows import SkillRow
 from prereq.evaluation import scoring
+from prereq.evaluation.requests import Item
 from prereq.evaluation.statistics import auroc, interval
 
 ANSWERS = 100  # of each split, epoch and plugged-in knowledge, in the table to read
 RULES = 2  # raised when a rule of scoring changes, so that stored scores are made anew
 Scorer = Callable[[str, Sequence[SkillRow]], float]
-
-
-@dataclass(frozen=True)
-class Item:
-    """One prompt with its reference rows: one real row, or a fictitious subject's versions."""
-
-    rows: tuple[SkillRow, ...]
 
 
 def scorer(kind: str, values: Mapping[str, Sequence[str]]) -> Scorer:

@@ -5,6 +5,7 @@ import re
 import warnings
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import init_empty_weights
@@ -14,6 +15,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     BitsAndBytesConfig,
+    PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -35,7 +37,7 @@ warnings.filterwarnings(
 def load_tokenizer(path: Path | str, config: ModelConfig) -> PreTrainedTokenizerBase:
     """The tokenizer, with a padding token that is not the end token (or nothing learns to stop)."""
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=config.trust_remote_code)
+        tokenizer = AutoTokenizer.from_pretrained(path, **_source(path, config))
     except Exception as error:  # whatever a broken file makes a library raise
         raise PrereqError(_not_loaded("tokenizer", path, error)) from None
     if not tokenizer.is_fast:
@@ -81,11 +83,12 @@ def _load(path: Path | str, config: ModelConfig, attention: str | None) -> PreTr
     if config.quantize:
         arguments["quantization_config"] = _quantization(config)
     arguments["dtype"] = getattr(torch, dtype_of(config))
-    arguments["trust_remote_code"] = config.trust_remote_code
+    arguments |= _source(path, config)
     try:
         if ranks.sharded() and not ranks.first():
             # Its shape alone: Accelerate hands out the weights that the first process reads.
-            shape = AutoConfig.from_pretrained(path, trust_remote_code=config.trust_remote_code)
+            shape = load_shape(path, config)
+            arguments.pop("revision")
             with init_empty_weights(include_buffers=False):
                 model = AutoModelForCausalLM.from_config(shape, **arguments)
             model.tie_weights()
@@ -97,6 +100,20 @@ def _load(path: Path | str, config: ModelConfig, attention: str | None) -> PreTr
         raise PrereqError(_not_loaded("model", path, error, attention)) from None
     _check_loaded(path, model, loaded)
     return model
+
+
+def load_shape(path: Path | str, config: ModelConfig) -> PretrainedConfig:
+    """The model's configuration."""
+    try:
+        return AutoConfig.from_pretrained(path, **_source(path, config))
+    except Exception as error:  # whatever a broken file makes a library raise
+        raise PrereqError(_not_loaded("configuration", path, error)) from None
+
+
+def _source(path: Path | str, config: ModelConfig) -> dict[str, Any]:
+    """Where to read from: of a Hub id the commit that its key names."""
+    revision = None if Path(path).is_dir() else config.revision
+    return {"trust_remote_code": config.trust_remote_code, "revision": revision or "main"}
 
 
 def attention_for(config: ModelConfig, engine: str) -> str | None:

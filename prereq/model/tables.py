@@ -1,6 +1,6 @@
 """The sizes of a model's tables: token ids and positions beyond them are refused, not looked up."""
 
-from transformers import PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 
 from prereq.errors import PrereqError
 
@@ -16,11 +16,11 @@ def check_ids(model: PreTrainedModel, largest: int, what: str) -> None:
         )
 
 
-def check_positions(model: PreTrainedModel, length: int, what: str, key: str) -> None:
+def check_length(shape: PretrainedConfig, length: int, what: str, key: str) -> None:
     """Refuse a sequence of more tokens than the model has positions; `key` is what makes it shorter."""
-    most = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    most = getattr(shape.get_text_config(), "max_position_embeddings", None)
     if most and length > most:
         raise PrereqError(
-            f"{what}: the longest sequence would have {length} tokens, and {model.name_or_path} has "
-            f"{most} positions (max_position_embeddings in its config.json); lower {key}"
+            f"{what}: the longest sequence would have {length:,} tokens, and the base model has {most:,} "
+            f"positions (max_position_embeddings); lower {key}"
         )

@@ -10,56 +10,53 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prereq import track
+from prereq.artifacts import store
 from prereq.artifacts.spec import Artifact
-from prereq.config import Config, KnowledgeSource, TestSplit
+from prereq.config import Config
 from prereq.console import progress
 from prereq.data.problems import shown
-from prereq.data.rows import SkillRow
-from prereq.data.sources import Wanted, check_rows, read_skill, read_topics, read_values
+from prereq.data.sources import check_rows, read_values
 from prereq.data.tokens import prompt_ids
 from prereq.errors import PrereqError
-from prereq.evaluation import score
+from prereq.evaluation import requests, score
 from prereq.evaluation.engines import engine
 from prereq.evaluation.generate import Generation
-from prereq.evaluation.score import Item
+from prereq.evaluation.requests import Item, Request
 from prereq.files import read_lines, write_json, write_lines
-from prereq.model.adapter_files import check_base, fetch
+from prereq.model.adapter_files import check_base
 from prereq.model.loading import load_tokenizer
-from prereq.model.precision import dtype_of
-from prereq.stages import cpt, inputs, sft
+from prereq.stages import cpt, prepare, sft
+from prereq.stages.data import data_set
+from prereq.stages.pretrain import base_model
+from prereq.stages.specs import Specs
 
 
 def run(config: Config) -> Artifact:
-    artifact = scores(config)
+    specs = Specs(config)
+    prepare.check([specs])
+    artifact = scores(specs)
     from prereq.report import tables
 
     tables.show_scores(artifact)
     return artifact
 
 
-def scores(config: Config) -> Artifact:
+def scores(specs: Specs) -> Artifact:
     """The scores of one skill adapter, found or made from its generations."""
-    data = inputs.data_set(config)
-    # Read first, so that a missing test file is told before anything is trained.
-    asked = prompts(config, data)
-    skill = _skill(config)
-    texts = generations(config, data, skill, asked)
-    content = {"generations": texts.reference, "scoring": config.eval.scoring}
-    content |= {"bootstrap": config.eval.bootstrap, "rules": score.RULES}
-    labels = skill.manifest.get("labels", {}) | {"skill": str(skill.path)}
-    spec = inputs.spec(config, "scores", _name(config, skill), content, labels)
+    if found := store.found(specs.scores):
+        return found
+    config, data, texts = specs.config, data_set(specs), generations(specs)
 
     def make(folder: Path, tracker: track.Tracker) -> dict:
-        tests = _tests(config)
-        items = {test.name: _items(config, data, test) for test in tests}
-        file = texts.path / "generations.jsonl"
-        said = read_lines(file, f"remove {texts.path} and run the command again")
+        items = _items(specs, data)
+        file = Path(texts.path) / "generations.jsonl"
+        answers = read_lines(file, f"remove {texts.path} and run the command again")
         epochs = texts.manifest["epochs"]
-        right = _scorer(config, data)
+        right = _scorer(specs, data)
         result = score.table(
-            said,
+            answers,
             items,
-            tests,
+            specs.tests,
             config.eval.scoring,
             right,
             epochs,
@@ -67,103 +64,68 @@ def scores(config: Config) -> Artifact:
             resamples=config.eval.bootstrap,
         )
         write_json(folder / "scores.json", result)
-        tracker.scores(result, *score.answers(said, items, right, epochs))
-        return {"epochs": epochs, "rows": _check_tests(config, data)}
+        tracker.scores(result, *score.answers(answers, items, right, epochs))
+        rows = check_rows(data.path, prepare.tests(specs)) if prepare.tests(specs) else {}
+        return {"epochs": epochs, "rows": rows, "trained_on": texts.manifest["trained_on"]}
 
-    return track.obtain(spec, config, make, uses=[data, texts])
-
-
-def prompts(config: Config, data: Artifact) -> list[str]:
-    """What stands for the prompts of each test split in a key; raises where a row is bad."""
-    _check_tests(config, data)
-    return [_reference(config, data, test) for test in _tests(config)]
+    return track.obtain(specs.scores, config, make, uses=[data, texts])
 
 
-def knowledge_for(config: Config) -> list[KnowledgeSource]:
-    """The knowledge that the method's skill and its evaluation need."""
-    trained = sft.sources_for(config)
-    return trained + [source for source in plugged(config) if source not in trained]
-
-
-def plugged(config: Config) -> list[KnowledgeSource]:
-    """The knowledge plugged in, in turn, where a test split asks for it: all that is fictitious."""
-    if not config.method.knowledge or not any(test.plug_in for test in _tests(config)):
-        return []
-    return [source for source in config.dataset.knowledge if source.fictitious]
-
-
-def generations(config: Config, data: Artifact, skill: Artifact, asked: list[str]) -> Artifact:
-    """What the skill adapter says to every test prompt, as `generations.jsonl`.
-
-    `asked` stands for the prompts in the key.
-    """
-    base = inputs.base_model(config)
-    tests = _tests(config)
-    plug_in = plugged(config)
-    made = cpt.knowledge_adapters(config, plug_in)
-    plugs = {source.name: artifact for source, artifact in zip(plug_in, made, strict=True)}
-    content = {
-        "skill": skill.reference,
-        "base": base.reference,
-        "plugs": {name: artifact.reference for name, artifact in plugs.items()},
-        "tests": tests,
-        "data": asked,
-        "scoring": config.eval.scoring,  # it chooses the best epoch
-        "max_new_tokens": config.eval.max_new_tokens,
-        "dtype": dtype_of(config.model),
-    }
-    if config.eval.engine != "batches":  # the same but for rounding
-        content["engine"] = [config.eval.engine, config.eval.server, config.eval.served_as]
-    if config.eval.engine == "server" and (plugs or len(_epochs(skill)) > 1):
+def generations(specs: Specs) -> Artifact:
+    """What the skill adapter answers to every test prompt, as `generations.jsonl`."""
+    if found := store.found(specs.generations):
+        return found
+    config = specs.config
+    data, base, skill = data_set(specs), base_model(specs), skill_adapter(specs)
+    plugged = cpt.knowledge_adapters(specs, specs.plugged)
+    plugs = {s.name: artifact for s, artifact in zip(specs.plugged, plugged, strict=True)}
+    kept = _epochs(skill)
+    if config.eval.engine == "server" and (plugs or len(kept) > 1):
         raise PrereqError(
             f"eval.engine=server: a server serves one adapter, and dataset={config.dataset.name} asks "
             "for several epochs or plugged-in knowledge; use eval.engine=batches"
         )
-    labels = skill.manifest.get("labels", {})
-    spec = inputs.spec(config, "generations", _name(config, skill), content, labels)
 
     def make(folder: Path, _: track.Tracker) -> dict:
         tokenizer = load_tokenizer(base.path, config.model)
         generate = engine(config.eval, config.model, config.stage.engine, base.path, tokenizer)
-        right = _scorer(config, data)
-        items = {test.name: _items(config, data, test) for test in tests}
-        kept = _epochs(skill)
-        last = max(kept)
+        items, last = _items(specs, data), max(kept)
         written: list[dict] = []
 
-        def answer(tests: Sequence[TestSplit], epoch: int, plug: str | None, advance) -> None:
-            """Generate for all prompts of `tests` at once and write them down."""
-            folders = [kept[epoch], *([plugs[plug].path] if plug else [])]
-            asked = [(test, i, item) for test in tests for i, item in enumerate(items[test.name])]
-            prompts = [prompt_ids(tokenizer, item.rows[0].prompt) for _, _, item in asked]
-            said = generate(folders, prompts, advance)
-            for (test, number, item), generation in zip(asked, said, strict=True):
-                place = {"split": test.name, "epoch": epoch, "knowledge": plug or ""}
-                record = _record(generation, item.rows[0].prompt, folders[0])
-                written.append(place | {"item": number} | record)
+        def answer(wanted: Sequence[Request], label: str) -> None:
+            """Generate for all prompts of each request at once and write them down."""
+            total = sum(len(items[test.name]) for request in wanted for test in request.tests)
+            with progress(label, max(1, total)) as advance:
+                for request in wanted:
+                    folders = [kept[request.epoch]]
+                    folders += [Path(plugs[request.plug].path)] if request.plug else []
+                    asked = [
+                        (t, i, item) for t in request.tests for i, item in enumerate(items[t.name])
+                    ]
+                    prompts = [prompt_ids(tokenizer, item.prompt) for _, _, item in asked]
+                    answers = generate(folders, prompts, advance)
+                    place = {"epoch": request.epoch, "knowledge": request.plug or ""}
+                    for (test, number, item), generation in zip(asked, answers, strict=True):
+                        record = _record(generation, item.prompt, folders[0])
+                        written.append({"split": test.name, **place, "item": number, **record})
 
-        every = [t for t in tests if t.epochs == "all"]
-        total = sum(len(items[t.name]) for t in every) * len(kept)
-        with progress(f"answer {_name(config, skill)}, by epoch", max(1, total)) as advance:
-            for epoch in kept if every else ():
-                answer(every, epoch, None, advance)
-        best = score.best_epoch(written, items, right, last)
-        wanted: dict[tuple[int, str | None], list[TestSplit]] = {}
-        for test in tests:
-            epochs = {"all": [], "best": [best], "last": [last], "ends": sorted({best, last})}[
-                test.epochs
-            ]
-            for epoch in epochs:
-                for plug in [None, *(plugs if test.plug_in else ())]:
-                    wanted.setdefault((epoch, plug), []).append(test)
-        total = sum(len(items[t.name]) for group in wanted.values() for t in group)
-        with progress(f"answer {_name(config, skill)}", max(1, total)) as advance:
-            for (epoch, plug), group in wanted.items():
-                answer(group, epoch, plug, advance)
+        answer(requests.by_epoch(specs.tests, list(kept)), f"answer {specs.name}, by epoch")
+        best = score.best_epoch(written, items, _scorer(specs, data), last)
+        answer(requests.at_the_end(specs.tests, best, last, plugs), f"answer {specs.name}")
         write_lines(folder / "generations.jsonl", written)
-        return {"epochs": {"best": best, "last": last}}
+        trained_on = skill.manifest.get("summary", {})
+        return {"epochs": {"best": best, "last": last}, "trained_on": trained_on}
 
-    return track.obtain(spec, config, make, uses=[data, base, skill, *plugs.values()])
+    uses = [data, base, skill, *plugs.values()]
+    return track.obtain(specs.generations, config, make, uses)
+
+
+def skill_adapter(specs: Specs) -> Artifact:
+    """The skill adapter: made here, or given by hand as a folder or Hub id."""
+    if isinstance(specs.skill, Artifact):
+        check_base(specs.skill.path, base_model(specs).path)
+        return specs.skill
+    return sft.skill_adapter(specs)
 
 
 def _record(generation: Generation, prompt: str, adapter: Path) -> dict:
@@ -183,24 +145,9 @@ def _record(generation: Generation, prompt: str, adapter: Path) -> dict:
     }
 
 
-def _skill(config: Config) -> Artifact:
-    """The skill adapter: made here, or given by hand as a folder or Hub id."""
-    if not config.skill:
-        return sft.skill_adapter(config)
-    base = inputs.base_model(config)
-    folder = fetch(config.skill)
-    check_base(folder, base.path)
-    reference = str(folder) if Path(config.skill).exists() else config.skill
-    return Artifact(folder, reference)
-
-
-def _scorer(config: Config, data: Artifact) -> score.Scorer:
-    values = read_values(data.path) if config.eval.scoring == "facts" else {}
-    return score.scorer(config.eval.scoring, values)
-
-
-def _name(config: Config, skill: Artifact) -> str:
-    return config.method.name if skill.manifest else Path(skill.path).name
+def _scorer(specs: Specs, data: Artifact) -> score.Scorer:
+    scoring = specs.config.eval.scoring
+    return score.scorer(scoring, read_values(data.path) if scoring == "facts" else {})
 
 
 def _epochs(skill: Artifact) -> dict[int, Path]:
@@ -209,46 +156,7 @@ def _epochs(skill: Artifact) -> dict[int, Path]:
     return {int(f.name): f for f in folders} or {0: Path(skill.path)}
 
 
-def _tests(config: Config) -> list[TestSplit]:
-    """The test splits of the recipe; for long-form evaluation, its topics."""
-    if config.eval.scoring == "long_form":
-        return [TestSplit(name="topics", subset="topics", split="topics", epochs="last")]
-    if not config.dataset.tests:
-        raise PrereqError(f"dataset={config.dataset.name} names no test split; use eval=long_form")
-    return config.dataset.tests
-
-
-def _check_tests(config: Config, data: Artifact) -> dict[str, dict[str, int]]:
-    """The rows of each test split, counted; raises where one cannot be scored."""
-    if config.eval.scoring == "long_form":
-        return {}
-    plugged_in = frozenset(s.version for s in plugged(config) if s.version is not None)
-    tests = [
-        Wanted(
-            t.subset, t.split, "test", config.eval.scoring, plugged_in if t.plug_in else frozenset()
-        )
-        for t in _tests(config)
-    ]
-    return check_rows(data.path, tests)
-
-
-def _reference(config: Config, data: Artifact, test: TestSplit) -> str:
-    if config.eval.scoring == "long_form":
-        return "\n".join([config.dataset.prompt, *read_topics(config.dataset.topics)])
-    return inputs.rows_reference(data, test.subset, test.split)
-
-
-def _items(config: Config, data: Artifact, test: TestSplit) -> list[Item]:
-    """The prompts of a split: rows of one subject (its versions) share one."""
-    if config.eval.scoring == "long_form":
-        names = read_topics(config.dataset.topics)
-        asked = [config.dataset.prompt.format(name=name) for name in names]
-        return [
-            Item((SkillRow(question, "", False, None, number, name),))
-            for number, (name, question) in enumerate(zip(names, asked, strict=True))
-        ]
-    together: dict[tuple, list[SkillRow]] = {}
-    for number, row in enumerate(read_skill(data.path, test.subset, test.split)):
-        key = (row.subject, row.prompt) if row.fictitious else number
-        together.setdefault(key, []).append(row)
-    return [Item(tuple(rows)) for rows in together.values()]
+def _items(specs: Specs, data: Artifact) -> dict[str, list[Item]]:
+    """Test split → its prompts."""
+    dataset, scoring = specs.config.dataset, specs.config.eval.scoring
+    return {t.name: requests.items_of(dataset, scoring, data.path, t) for t in specs.tests}

@@ -4,23 +4,40 @@ from functools import partial
 
 from prereq import ranks, workers
 from prereq.artifacts.spec import Artifact
-from prereq.config import Config, with_method
-from prereq.stages import cpt, inputs, report
+from prereq.config import Config
+from prereq.stages import cpt, prepare, report
 from prereq.stages import eval as evaluation
+from prereq.stages.pretrain import base_model
+from prereq.stages.specs import Specs, missing, of_method
 
 
 def run(config: Config) -> list[Artifact]:
     """Each method's scores (which make base model, knowledge and skill on the way), then a report."""
-    methods = [with_method(config, method) for method in config.compare]
+    experiments = [of_method(config, method) for method in config.compare]
+    prepare.check(experiments)
     count = workers.processes(config)
     if count > 1:
-        # What several methods share comes first, so that no worker waits for another.
-        for each in methods:
-            evaluation.prompts(each, inputs.data_set(each))
-        inputs.base_model(config)
-        shared = {s.name: s for each in methods for s in evaluation.knowledge_for(each)}
-        jobs = [partial(cpt.knowledge_adapters, config, [source]) for source in shared.values()]
-        workers.side_by_side(jobs + [partial(evaluation.scores, m) for m in methods], count)
-    scores = [evaluation.scores(each) for each in methods]
+        shared = {
+            specs.knowledge(source): partial(_knowledge, specs.config, source.name)
+            for specs in experiments
+            for source in prepare.missing_knowledge(specs)
+        }
+        jobs = [*shared.values()]
+        jobs += [partial(_scores, s.config) for s in experiments if missing(s.scores)]
+        if jobs:
+            base_model(experiments[0])  # which all of them need
+            workers.side_by_side(jobs, count)
+    scores = [evaluation.scores(specs) for specs in experiments]
     ranks.by_first(lambda: report.run(config))
     return scores
+
+
+def _knowledge(config: Config, name: str) -> None:
+    """The job of a worker: one knowledge LoRA."""
+    specs = Specs(config)
+    cpt.knowledge_adapters(specs, [s for s in config.dataset.knowledge if s.name == name])
+
+
+def _scores(config: Config) -> None:
+    """The job of a worker: the scores of one method."""
+    evaluation.scores(Specs(config))

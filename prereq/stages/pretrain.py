@@ -1,42 +1,51 @@
-"""`stage=pretrain`: the small world's base model, a Llama of two layers trained from scratch."""
+"""The base model of an experiment: given, unpacked from a package, or trained here from scratch.
+
+`stage=pretrain` makes it: for the small world a Llama of two layers, trained on the world's text.
+"""
 
 from pathlib import Path
 
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
 from prereq import ranks, track
+from prereq.artifacts import store
 from prereq.artifacts.spec import Artifact
 from prereq.config import Architecture, Config
-from prereq.data.sources import read_text
-from prereq.data.tokens import text_rows
 from prereq.model.attention import NAME as ROWS
-from prereq.stages import inputs
+from prereq.model.loading import load_tokenizer
+from prereq.stages.data import data_set, pretraining
+from prereq.stages.specs import Specs
 from prereq.training.loop import Run, train
 from prereq.training.plan import text_plan
 
 
 def run(config: Config) -> Artifact:
-    return inputs.base_model(config)
+    return base_model(Specs(config))
 
 
-def pretrained(config: Config) -> Artifact:
-    """The tiny model of this world, found or trained; a folder that `from_pretrained` loads."""
-    data = inputs.data_set(config)
-    training = inputs.training(config, config.dataset.pretrain, "pretrain")
-    content = {
-        "data": inputs.rows_reference(data, "pretrain", "train"),
-        "architecture": config.model.architecture,
-        "training": training,
-        "seed": config.seed,
-    }
-    spec = inputs.spec(config, "base", "pretrained", content, {"seed": config.seed})
+def base_model(specs: Specs) -> Artifact:
+    """The base model, found or made: a folder that `from_pretrained` loads, or a Hub id."""
+    spec = specs.base
+    if isinstance(spec, Artifact):
+        return spec
+    if found := store.found(spec):
+        return found
+    if specs.config.model.source == "smollm2":
+        from prereq.model.gguf import convert_smollm2
+
+        return store.obtain(spec, specs.config, convert_smollm2)
+    return _trained(specs)
+
+
+def _trained(specs: Specs) -> Artifact:
+    """The tiny model of this world."""
+    config, data = specs.config, data_set(specs)
+    training = specs.training(config.dataset.pretrain, "pretrain")
 
     def make(folder: Path, tracker: track.Tracker) -> dict:
-        from prereq.world import tokenizer as words
-
-        tokenizer = words.build()
-        rows = text_rows(tokenizer, read_text(data.path, "pretrain", "train"), training.max_length)
+        tokenizer = world_tokenizer()
+        rows, counts = pretraining(specs, data.path, tokenizer)
         plan = text_plan(rows, training.batch_size, training.epochs, config.seed, route=())
         torch.manual_seed(config.seed)
         model = LlamaForCausalLM(shape_of(config.model.architecture, tokenizer))
@@ -46,12 +55,25 @@ def pretrained(config: Config) -> Artifact:
         if ranks.first():
             model.save_pretrained(folder)
             tokenizer.save_pretrained(folder)
-        return {"summary": summary}
+        return {"summary": summary | counts}
 
-    return track.obtain(spec, config, make, uses=[data], collective=True)
+    return track.obtain(specs.base, config, make, uses=[data], collective=True)
 
 
-def shape_of(shape: Architecture, tokenizer) -> LlamaConfig:
+def tokenizer_of(specs: Specs) -> PreTrainedTokenizerBase:
+    """The base model's tokenizer, which the small world has before its model is trained."""
+    if specs.config.model.source == "tiny":
+        return world_tokenizer()
+    return load_tokenizer(base_model(specs).path, specs.config.model)
+
+
+def world_tokenizer() -> PreTrainedTokenizerBase:
+    from prereq.world import tokenizer
+
+    return tokenizer.build()
+
+
+def shape_of(shape: Architecture, tokenizer: PreTrainedTokenizerBase) -> LlamaConfig:
     """The tiny model's configuration, with the special tokens of its tokenizer."""
     return LlamaConfig(
         vocab_size=len(tokenizer),

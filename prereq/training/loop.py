@@ -22,7 +22,7 @@ from prereq.console import progress
 from prereq.data.tokens import Example, TokenRow
 from prereq.errors import Preempted, PrereqError
 from prereq.model.adapters import full_tensor, set_dropout
-from prereq.model.tables import check_ids, check_positions
+from prereq.model.tables import check_ids, check_length
 from prereq.stopping import Asked
 from prereq.track import Tracker
 from prereq.training import checkpoints, probe
@@ -189,7 +189,7 @@ def check_tables(model: nn.Module, plan: Plan, label: str) -> None:
     """Refuse token ids and positions that the model has no row for in its tables."""
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     check_ids(inner, max(max(row.ids) for row in plan.rows), label)
-    check_positions(inner, max(len(row.ids) for row in plan.rows), label, "max_length")
+    check_length(inner.config, max(len(row.ids) for row in plan.rows), label, "max_length")
 
 
 def _backward(

@@ -6,7 +6,7 @@ any number of processes, lays out what an uninterrupted one on one process would
 """
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil
@@ -14,7 +14,7 @@ from math import ceil
 from prereq.data.batches import TERMS
 from prereq.data.checks import version_faults
 from prereq.data.rows import SkillRow
-from prereq.data.tokens import Example, TokenRow, skill_row
+from prereq.data.tokens import Cut, Example, TokenRow, fitted, skill_row
 from prereq.errors import PrereqError
 from prereq.training.objectives import (
     ALONE,
@@ -107,7 +107,7 @@ def skill_plan(
 
 
 def subjects_of(
-    rows: Sequence[SkillRow], tokenizer, max_length: int, versions: set[int], where: str
+    rows: Sequence[SkillRow], tokenizer, versions: Collection[int], where: str
 ) -> list[Subject]:
     """Rows to subjects: the versions of one fictitious subject together, every other row alone.
 
@@ -115,9 +115,7 @@ def subjects_of(
     fictitious subject lacks one of them, or has one twice.
     """
     if not versions:
-        return [
-            Subject(row.fictitious, {None: skill_row(tokenizer, row, max_length)}) for row in rows
-        ]
+        return [Subject(row.fictitious, {None: skill_row(tokenizer, row)}) for row in rows]
     for row, fault in version_faults(rows, versions, lambda row: row.subject):
         raise PrereqError(f"{where}: {row.place}: {fault}")
     together: dict[tuple[bool, int], dict[int | None, SkillRow]] = {}
@@ -125,9 +123,22 @@ def subjects_of(
         key = (row.fictitious, row.subject if row.fictitious else number)
         together.setdefault(key, {})[row.version] = row
     return [
-        Subject(fictitious, {v: skill_row(tokenizer, r, max_length) for v, r in subject.items()})
+        Subject(fictitious, {v: skill_row(tokenizer, r) for v, r in subject.items()})
         for (fictitious, _), subject in together.items()
     ]
+
+
+def fitted_subjects(
+    subjects: Sequence[Subject], max_length: int, overlong: str, where: str
+) -> tuple[list[Subject], Cut]:
+    """The subjects with rows of at most `max_length` tokens: see `tokens.fitted`."""
+    kept, cut = fitted([list(s.rows.values()) for s in subjects], max_length, overlong, where)
+    fits = [
+        Subject(subject.fictitious, dict(zip(subject.rows, rows, strict=True)))
+        for subject, rows in zip(subjects, kept, strict=True)
+        if rows
+    ]
+    return fits, cut
 
 
 def _batches(count: int, size: int, seed: int) -> Callable[[int], Sequence[int]]:

@@ -1,0 +1,147 @@
+"""The data set of an experiment, and its rows as tokens: what knowledge and skill are trained on."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from prereq.artifacts import store
+from prereq.artifacts.spec import Artifact
+from prereq.config import KnowledgeSource
+from prereq.data.rows import SkillRow
+from prereq.data.sources import read_skill, read_text
+from prereq.data.tokens import TokenRow, fitted, text_rows
+from prereq.errors import PrereqError
+from prereq.stages.specs import Specs
+from prereq.training.objectives import Subject
+from prereq.training.plan import fitted_subjects, subjects_of
+
+
+def data_set(specs: Specs) -> Artifact:
+    """The folder or Hub id of the rows; the embedded ones are made from the seed."""
+    spec, config = specs.data, specs.config
+    if isinstance(spec, Artifact):
+        return spec
+
+    def make(folder: Path) -> None:
+        if config.dataset.source == "world":
+            from prereq.world import build
+
+            build.write(folder, config.dataset.world, config.dataset.task, config.seed)
+        else:
+            from prereq.world import cities
+
+            cities.write(folder, config.dataset.cities, config.seed)
+
+    return store.obtain(spec, config, make)
+
+
+def text(
+    specs: Specs, source: KnowledgeSource, root: Path | str, tokenizer: PreTrainedTokenizerBase
+) -> tuple[list[TokenRow], dict[str, Any]]:
+    """The rows of a knowledge source, and what the manifest says of them."""
+    rows = text_rows(tokenizer, read_text(root, source.subset, source.split))
+    return _fitted_text(rows, specs, specs.knowledge_training(source).max_length, source.name)
+
+
+def pretraining(
+    specs: Specs, root: Path | str, tokenizer: PreTrainedTokenizerBase
+) -> tuple[list[TokenRow], dict[str, Any]]:
+    """The rows that the small world's model is trained on."""
+    rows = text_rows(tokenizer, read_text(root, "pretrain", "train"))
+    training = specs.training(specs.config.dataset.pretrain, "pretrain")
+    return _fitted_text(rows, specs, training.max_length, "pretrain")
+
+
+def _fitted_text(
+    rows: Sequence[TokenRow], specs: Specs, max_length: int, name: str
+) -> tuple[list[TokenRow], dict[str, Any]]:
+    overlong = specs.config.dataset.overlong
+    where = f"dataset={specs.config.dataset.name}, knowledge {name}"
+    groups, cut = fitted([[row] for row in rows], max_length, overlong, where)
+    kept = [row for group in groups for row in group]
+    return kept, {"rows": len(kept)} | asdict(cut)
+
+
+def subjects(
+    specs: Specs, root: Path | str, tokenizer: PreTrainedTokenizerBase
+) -> tuple[list[Subject], dict[str, Any]]:
+    """The subjects that the method learns its skill from, and what the manifest says of them."""
+    config, recipe = specs.config, specs.config.dataset.skill
+    rows = [row for split in recipe.splits for row in read_skill(root, recipe.subset, split)]
+    where = f"dataset={config.dataset.name}, {recipe.subset}/{','.join(recipe.splits)}"
+    every = subjects_of(method_rows(specs, rows), tokenizer, skill_versions(specs), where)
+    max_length = specs.skill_training.max_length
+    kept, cut = fitted_subjects(every, max_length, config.dataset.overlong, where)
+    return kept, {"subjects": len(kept)} | asdict(cut)
+
+
+def skill_versions(specs: Specs) -> frozenset[int]:
+    """The versions that every fictitious subject must have: those that there is knowledge of."""
+    if not specs.config.method.fictitious:
+        return frozenset()
+    sources = specs.config.dataset.knowledge
+    return frozenset(s.version for s in sources if s.version is not None)
+
+
+def method_rows(specs: Specs, rows: Sequence[SkillRow]) -> list[SkillRow]:
+    """The task rows that the method learns from. Raises where it has none of a kind that it needs."""
+    method, data = specs.config.method, specs.config.dataset
+    real = [row for row in rows if not row.fictitious] if method.real else []
+    fictitious = [row for row in rows if row.fictitious] if method.fictitious else []
+    _check_kinds(specs, real, fictitious)
+    if method.known_only:
+        _need(specs, real, "known (0 or 1)", lambda row: row.known is not None)
+        real = [row for row in real if row.known]
+    if method.popular:
+        _need(specs, real, "s_pop (page views)", lambda row: row.extra.get("s_pop") is not None)
+        better_known = sorted(real, key=lambda row: row.extra["s_pop"], reverse=True)
+        real = better_known[: (len(real) + 1) // 2]
+    if data.fictitious_entities is not None and method.fictitious:
+        titles = sorted({row.title for row in fictitious})
+        if data.fictitious_entities > len(titles):
+            raise PrereqError(
+                f"dataset.fictitious_entities={data.fictitious_entities}: there are {len(titles)}; ask for "
+                "as many at most"
+            )
+        chosen = set(random.Random(42).sample(titles, data.fictitious_entities))
+        fictitious = [row for row in fictitious if row.title in chosen]
+    if not real and not fictitious:
+        raise PrereqError(
+            f"method={method.name}: dataset={data.name} has no rows for it; choose a method that uses the "
+            "kind of rows (real, fictitious, known) that the data set has"
+        )
+    kept = {id(row) for row in real + fictitious}
+    return [row for row in rows if id(row) in kept]
+
+
+def _check_kinds(specs: Specs, real: Sequence[SkillRow], fictitious: Sequence[SkillRow]) -> None:
+    """Refuse knowledge that no row would be read beside, and fictitious methods without such rows."""
+    method, data = specs.config.method, specs.config.dataset
+    kinds = {source.fictitious for source in specs.beside}
+    if method.fictitious and not fictitious:
+        fits = "prereq_real" if method.knowledge and real else "sft"
+        why = "uses fictitious rows"
+    elif real == [] and method.real and False in kinds:
+        fits, why = "prereq_fictitious", "has real knowledge stand beside real rows"
+    else:
+        return
+    kind = "fictitious" if method.fictitious and not fictitious else "real"
+    splits = ", ".join(f"{data.skill.subset}/{split}" for split in data.skill.splits)
+    raise PrereqError(
+        f"method={method.name} {why}, and {splits} of dataset={data.name} has no {kind} one (column "
+        f"fake); what fits these rows: method={fits}"
+    )
+
+
+def _need(specs: Specs, rows: Sequence[SkillRow], column: str, has: Callable) -> None:
+    lacking = [row.place for row in rows if not has(row)]
+    if lacking:
+        raise PrereqError(
+            f"method={specs.config.method.name}: every real row of dataset={specs.config.dataset.name} needs "
+            f"the column {column}, which {len(lacking)} of {len(rows)} lack ({', '.join(lacking[:3])}); "
+            "add it or choose another method"
+        )

