@@ -112,8 +112,8 @@ def recorded() -> Iterator[Job]:
 def outcome(made: Any, method: str) -> tuple[float | None, str, str]:
     """Of what a stage returned: its value for a sweeper, what that is, and where the artifact lies.
 
-    Scores: percent right on `validation` (at the best epoch), else on the first split; larger is
-    better; where methods are compared, those of `method`. Trained adapters: the loss at the last step,
+    Scores: percent right on the split that selects (at the best epoch), else on the first one; larger
+    is better; where methods are compared, those of `method`. Trained adapters: the loss at the last step,
     a mean over adapters; smaller is better.
     """
     artifacts = made if isinstance(made, list) else [made]
@@ -124,7 +124,8 @@ def outcome(made: Any, method: str) -> tuple[float | None, str, str]:
     if artifacts[0].manifest["kind"] == "scores":
         mine = next((a for a in artifacts if a.manifest["name"] == method), artifacts[0])
         rows = json.loads((mine.path / "scores.json").read_text("utf-8"))["scores"]
-        rows.sort(key=lambda row: (row["split"], row["metric"]) != ("validation", "accuracy"))
+        roles = mine.manifest["labels"]["roles"]
+        rows.sort(key=lambda r: (roles.get(r["split"]), r["metric"]) != ("selection", "accuracy"))
         return rows[0]["value"], f"{rows[0]['split']} {rows[0]['metric']}", where
     logs = [artifact.path / "metrics.jsonl" for artifact in artifacts]
     last = [json.loads(log.read_text("utf-8").splitlines()[-1]) for log in logs if log.exists()]

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from prereq import files
-from prereq.artifacts.spec import Artifact
+from prereq.artifacts.spec import FORMAT, Artifact
 from prereq.errors import PrereqError
 
 MANIFEST = "manifest.json"
@@ -23,10 +23,17 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
 }
 
 
+class OtherFormat(PrereqError):
+    """An artifact that another version of prereq made, in another format."""
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a finished folder. Raises PrereqError where it is damaged or of another one."""
     file = folder / MANIFEST
     manifest = files.read_json(file, _remedy(folder))
+    made_by_prereq = isinstance(manifest, dict) and {"key", "version"} <= set(manifest)
+    if made_by_prereq and manifest.get("format") != FORMAT:
+        raise OtherFormat(f"{file}: of prereq {manifest['version']}; {_remedy(folder)}")
     problem = _problem(manifest, folder.name)
     if problem:
         raise PrereqError(f"{file}: {problem}; {_remedy(folder)}")

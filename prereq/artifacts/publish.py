@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from prereq import __version__, files
 from prereq.artifacts import audit
-from prereq.artifacts.spec import Spec, plain
+from prereq.artifacts.spec import FORMAT, Spec, plain
 
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "datasets", "hydra-core")
 CHECKPOINTS = "checkpoint*"  # in a scratch folder only: see training.checkpoints
@@ -27,6 +27,7 @@ def publish(
     settings = {k: v for k, v in plain(config).items() if k not in ("compare", "recipe")}
     OmegaConf.save(OmegaConf.create(settings), scratch / "config.yaml")
     manifest = {
+        "format": FORMAT,
         "kind": spec.kind,
         "name": spec.name,
         "dataset": spec.dataset,

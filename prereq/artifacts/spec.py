@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-FORMAT = 2  # raised when old artifacts must not be taken for new ones
+FORMAT = 3  # raised when old artifacts must not be taken for new ones
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,7 @@ class Spec:
     @cached_property
     def experiment(self) -> str:
         """What runs that differ in their seed alone have in common."""
-        content = {name: value for name, value in self.content.items() if name != "seed"}
-        return _digest({"kind": self.kind} | plain(content, lambda spec: spec.experiment))
+        return experiment_of({"kind": self.kind} | self.content)
 
     @property
     def path(self) -> Path:
@@ -59,6 +58,12 @@ class Spec:
 
     def __hash__(self) -> int:
         return hash(self.path)
+
+
+def experiment_of(content: dict[str, Any]) -> str:
+    """A digest of everything but the seed, here and in the specs of inputs."""
+    content = {name: value for name, value in content.items() if name != "seed"}
+    return _digest(plain(content, lambda spec: spec.experiment))
 
 
 def plain(value: Any, of_spec: Callable[[Spec], str] = lambda spec: spec.key) -> Any:

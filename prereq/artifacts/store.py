@@ -41,13 +41,19 @@ def found(spec: Spec) -> Artifact | None:
 
 
 def every(root: Path, kind: str) -> list[Artifact]:
-    """All finished artifacts of a kind under `root`, oldest first; their payloads not yet verified."""
+    """All finished artifacts of a kind under `root`, oldest first; their payloads not yet verified.
+
+    Those in the format of another version are left out, with a word.
+    """
     folders = [m.parent for m in sorted(Path(root).glob(f"*/**/{kind}/*/{audit.MANIFEST}"))]
-    found = [
-        Artifact(folder, folder.name, audit.read_manifest(folder))
-        for folder in folders
-        if not folder.name.startswith(".")  # a scratch folder
-    ]
+    found, others = [], 0
+    for folder in (f for f in folders if not f.name.startswith(".")):  # not a scratch folder
+        try:
+            found.append(Artifact(folder, folder.name, audit.read_manifest(folder)))
+        except audit.OtherFormat:
+            others += 1
+    if others:
+        say("left out", f"{others} {kind} that another version of prereq made")
     return sorted(found, key=lambda artifact: artifact.manifest["made"])
 
 

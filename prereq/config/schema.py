@@ -62,6 +62,9 @@ class SkillRecipe:
 class TestSplit:
     """One split to generate answers for, in the layout of skill rows.
 
+    `role` says what the split is for: `selection` chooses the best epoch (and, in a report, the best
+    method); `known` facts are held out, `unseen` ones told nowhere; facts of `unknown` (real) and
+    `fictitious` rows are trained on though the base model does not hold them.
     `epochs` says which of the kept epochs answer: `all`, `ends` (best and last), `best` or `last`.
     With `plug_in` each fictitious knowledge LoRA is plugged in, in turn, beside the skill alone.
     """
@@ -71,6 +74,7 @@ class TestSplit:
     name: str = MISSING
     subset: str = MISSING
     split: str = MISSING
+    role: str | None = None
     epochs: str = "last"
     plug_in: bool = False
 

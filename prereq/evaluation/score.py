@@ -39,13 +39,18 @@ def accepted(rows: Sequence[SkillRow]) -> list[str]:
 
 
 def best_epoch(
-    generations: Sequence[dict], items: Mapping[str, Sequence[Item]], right: Scorer, last: int
+    generations: Sequence[dict],
+    items: Mapping[str, Sequence[Item]],
+    tests: Sequence[TestSplit],
+    right: Scorer,
+    last: int,
 ) -> int:
-    """The epoch of highest validation accuracy, the earliest of equals; `last` without validation."""
+    """The epoch of highest accuracy on the splits that select, the earliest of equals; else `last`."""
+    selecting = {test.name for test in tests if test.role == "selection"}
     values: dict[int, list[float]] = {}
     for g in generations:
-        if g["split"] == "validation":
-            rows = items["validation"][g["item"]].rows
+        if g["split"] in selecting:
+            rows = items[g["split"]][g["item"]].rows
             values.setdefault(g["epoch"], []).append(right(g["text"], rows))
     return max(values, key=lambda epoch: (fmean(values[epoch]), -epoch)) if values else last
 
@@ -109,11 +114,12 @@ def table(
                     add("other", test.name, other, knowledge)
     for name, values in confidence.items():
         add("confidence", name, values)
-    if confidence.get("held_out") and confidence.get("unseen"):
-        value = auroc(confidence["held_out"], confidence["unseen"])
-        n = len(confidence["held_out"]) + len(confidence["unseen"])
-        row = {"knowledge": "", "split": "held_out_against_unseen", "metric": "confidence_auroc"}
-        scores.append(row | {"value": 100 * value, "low": None, "high": None, "n": n})
+    for known in (t.name for t in tests if t.role == "known" and t.name in confidence):
+        for unseen in (t.name for t in tests if t.role == "unseen" and t.name in confidence):
+            value = auroc(confidence[known], confidence[unseen])
+            row = {"knowledge": "", "split": f"{known}_against_{unseen}"}
+            row |= {"metric": "confidence_auroc", "value": 100 * value, "low": None, "high": None}
+            scores.append(row | {"n": len(confidence[known]) + len(confidence[unseen])})
     return {"scores": scores, "curve": curve, "rows": by_row}
 
 

@@ -1,17 +1,21 @@
-"""Every score under an output folder as one long table, and as a CSV file."""
+"""Every score under an output folder: as one long table, and as lines that runs of several seeds share.
+
+A line is one experiment: all settings but the seed. Runs are put together only where everything else
+is the same, the rows of a split included; what differs from the recipe names the line.
+"""
 
 import csv
 import io
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from prereq import files
 from prereq.artifacts import audit, store
 from prereq.artifacts.spec import Artifact
 from prereq.errors import PrereqError
-
-CURVE_SPLIT = "held_out"
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,9 @@ class Score:
 
     dataset: str
     model: str
+    base: str  # the base model itself: its folder's name, path or Hub id
     method: str
+    changes: str  # what differs from the recipe
     knowledge: str  # the plugged-in adapter; empty for the skill alone
     seed: int
     split: str
@@ -36,22 +42,122 @@ class Score:
 class Scored:
     """One scores artifact: its rows of the long table, its curve, each test row's own score."""
 
-    method: str
-    seed: int
+    labels: dict[str, Any]
     dataset: str
     model: str
+    made: str
     epochs: dict[str, int]
+    trained_on: dict[str, Any]
     scores: list[Score]
     curve: list[dict]
     rows: dict[str, list[float]]
 
 
-def collect(root: Path) -> list[Scored]:
-    """All scores artifacts under `root`; where one was made anew, the newest of its place counts."""
-    newest: dict[str, Artifact] = {}
-    for artifact in store.every(root, "scores"):
-        newest[artifact.manifest["labels"]["skill"]] = artifact
-    return [scored(audit.verify(artifact)) for artifact in newest.values()]
+@dataclass
+class Line:
+    """The runs of one experiment: for each seed the newest scores of every split."""
+
+    dataset: str
+    model: str
+    base: str
+    method: str
+    family: str  # plain | prerequisite | oracle
+    changes: dict[str, Any]
+    who: str
+    name: str = ""  # what tables and pictures call it: see `named`
+    splits: dict[str, str] = field(default_factory=dict)  # split → what its rows are
+    roles: dict[str, str | None] = field(default_factory=dict)
+    runs: dict[int, dict[str, Scored]] = field(default_factory=dict)  # seed → split → scores
+    notes: list[str] = field(default_factory=list)
+
+    def scores(self, split: str, metric: str, plugged: bool = False) -> list[Score]:
+        """One score a seed (a seed and plugged-in adapter), those of a split and metric."""
+        return [
+            score
+            for score in self.shown()
+            if (score.split, score.metric, bool(score.knowledge)) == (split, metric, plugged)
+        ]
+
+    def shown(self) -> list[Score]:
+        """Every score of the line, each from the newest run of its split."""
+        return [
+            score
+            for run in self.runs.values()
+            for split, scored in run.items()
+            for score in scored.scores
+            if score.split == split
+            or re.match(rf"{re.escape(split)}(_last|_against_|/)", score.split)
+        ]
+
+    def split_of(self, role: str) -> str | None:
+        """The first split with this role."""
+        return next((name for name, r in self.roles.items() if r == role), None)
+
+
+def read(root: Path) -> list[Scored]:
+    """All scores under `root`, oldest first."""
+    return [scored(audit.verify(artifact)) for artifact in store.every(root, "scores")]
+
+
+def lines(results: Iterable[Scored]) -> list[Line]:
+    """Runs as lines. Of a seed and split scored twice, the newest counts."""
+    found: dict[tuple, Line] = {}
+    for result in results:  # oldest first, so that newer ones replace
+        labels = result.labels
+        place = (result.dataset, result.model, labels["who"], labels["method"])
+        line = found.setdefault(
+            place,
+            Line(
+                result.dataset,
+                result.model,
+                labels["base_experiment"],
+                labels["method"],
+                labels["family"],
+                labels["changes"],
+                labels["who"],
+            ),
+        )
+        for split, rows in labels["splits"].items():
+            if line.splits.get(split, rows) != rows:  # the rows of earlier runs were others
+                for seed, run in line.runs.items():
+                    if run.pop(split, None) and seed != labels["seed"]:
+                        line.notes.append(f"{split}: seed {seed} answered other rows of that name")
+            line.splits[split] = rows
+            line.roles[split] = labels["roles"][split]
+            line.runs.setdefault(labels["seed"], {})[split] = result
+    every = sorted(found.values(), key=lambda line: (line.dataset, line.model))
+    for dataset, model in {(line.dataset, line.model): None for line in every}:
+        named([line for line in every if (line.dataset, line.model) == (dataset, model)])
+    return every
+
+
+def named(group: Sequence[Line]) -> dict[str, Any]:
+    """Name each line after its method and what differs from the recipe; returns what all share."""
+    shared = {
+        key: value
+        for key, value in group[0].changes.items()
+        if len(group) > 1 and all(line.changes.get(key, ...) == value for line in group)
+    }
+    for line in group:
+        own = {key: value for key, value in line.changes.items() if key not in shared}
+        line.name = f"{line.method} ({spelt(own)})" if own else line.method
+    for line in group:
+        alike = [other for other in group if other.name == line.name]
+        if len(alike) > 1:  # the difference is in a file, not in a setting
+            for other in alike:
+                other.name = f"{other.name} #{other.who[:4]}"
+    return shared
+
+
+def spelt(changes: dict[str, Any]) -> str:
+    """`epochs=5, r=16`."""
+    return ", ".join(f"{key}={_value(value)}" for key, value in sorted(changes.items()))
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "null" if value is None else str(value)
 
 
 def scored(artifact: Artifact) -> Scored:
@@ -69,33 +175,28 @@ def scored(artifact: Artifact) -> Scored:
 
 def _scored(manifest: dict, payload: dict) -> Scored:
     labels = manifest["labels"]
-    method = method_label(labels.get("method", manifest["name"]), labels.get("changes", {}))
+    for key in ("who", "base_experiment", "splits", "roles", "family"):
+        labels[key]  # as this version writes them
     place = {
         "dataset": manifest["dataset"],
         "model": manifest["model"],
-        "seed": labels.get("seed", -1),
+        "base": labels["base"],
+        "method": labels["method"],
+        "changes": spelt(labels["changes"]),
+        "seed": labels["seed"],
+        "artifact": f"{manifest['name']}-{manifest['key']}",
     }
-    rows = [
-        Score(method=method, artifact=f"{manifest['name']}-{manifest['key']}", **place, **row)
-        for row in payload["scores"]
-    ]
     return Scored(
-        method,
-        place["seed"],
-        place["dataset"],
-        place["model"],
-        manifest["epochs"],
-        rows,
-        payload["curve"],
-        payload["rows"],
+        labels=labels,
+        dataset=manifest["dataset"],
+        model=manifest["model"],
+        made=manifest["made"],
+        epochs=manifest["epochs"],
+        trained_on=manifest["trained_on"],
+        scores=[Score(**place, **row) for row in payload["scores"]],
+        curve=payload["curve"],
+        rows=payload["rows"],
     )
-
-
-def method_label(method: str, changes: dict) -> str:
-    """A method by its name; off its recipe, with what was changed: `sft (epochs=5)`."""
-    if not changes:
-        return method
-    return f"{method} ({', '.join(f'{k}={v:g}' for k, v in sorted(changes.items()))})"
 
 
 def write_csv(scores: Sequence[Score], file: Path) -> None:

@@ -11,56 +11,51 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from prereq import files
-from prereq.report.collect import CURVE_SPLIT, Scored
+from prereq.report.collect import Line
 
-# Colours that differ for colour-blind readers (Okabe and Ito); plain fine-tuning warm, ours cool.
-COLOURS = {
-    "sft": "#D55E00",
-    "sft_fictitious": "#E69F00",
-    "sft_known": "#999999",
-    "prereq_tune": "#0072B2",
-    "prereq_fictitious": "#56B4E9",
-    "prereq_plain": "#009E73",
-}
+# Colours that differ for colour-blind readers (Okabe and Ito).
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7", "#000000", "#999999")
 
 
-def curves(results: Sequence[Scored], file: Path) -> Path | None:
-    """Write one panel for each data set and model that has curves; the file, or None without any."""
-    results = [r for r in results if any(c["split"] == CURVE_SPLIT for c in r.curve)]
-    results = [r for r in results if "(" not in r.method]  # runs off the recipe would crowd it
-    places = sorted({(r.dataset, r.model) for r in results})
-    if not places:
-        return None
+def curves(lines: Sequence[Line], file: Path) -> tuple[Path | None, list[str]]:
+    """Write one panel for each data set and model; the file (None without curves), and the names of
+    the lines that would crowd it."""
+    lines = [line for line in lines if _values(line)]
+    panels: dict[tuple[str, str], list[Line]] = {}
+    for line in lines:
+        panels.setdefault((line.dataset, line.model), []).append(line)
+    left_out = []
+    for place, group in panels.items():
+        shown = sorted(group, key=lambda line: len(line.changes))[: len(COLOURS)]
+        left_out += [f"{place[0]} {line.name}" for line in group if line not in shown]
+        panels[place] = [line for line in group if line in shown]
+    if not panels:
+        return None, []
     figure, axes = plt.subplots(
-        1, len(places), figsize=(1 + 5.2 * len(places), 4.4), squeeze=False, sharey=True
+        1, len(panels), figsize=(1 + 5.2 * len(panels), 4.4), squeeze=False, sharey=True
     )
-    for axis, place in zip(axes[0], places, strict=True):
-        _panel(axis, [r for r in results if (r.dataset, r.model) == place], " · ".join(place))
+    for axis, (place, group) in zip(axes[0], panels.items(), strict=True):
+        _panel(axis, group, " · ".join(place))
     axes[0][0].set_ylabel("held-out known facts told right, %")
     figure.tight_layout()
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=150)
     plt.close(figure)
     files.write_bytes(file, content.getvalue())
-    return file
+    return file, left_out
 
 
-def _panel(axis, results: Sequence[Scored], title: str) -> None:
+def _panel(axis, lines: Sequence[Line], title: str) -> None:
     ends = []
-    for method in dict.fromkeys(r.method for r in results):
-        runs = [_line(r) for r in results if r.method == method]
-        colour = COLOURS.get(method)
-        for epochs, values in runs if len(runs) > 1 else ():
-            axis.plot(epochs, values, color=colour, linewidth=0.7, alpha=0.35)
-        epochs = runs[0][0]
-        means = [
-            fmean(values[i] for _, values in runs) for i in range(min(len(v) for _, v in runs))
-        ]
-        style = "--" if method == "sft_known" else "-"
-        (line,) = axis.plot(
-            epochs[: len(means)], means, style, color=colour, linewidth=2, label=method
-        )
-        ends.append((means[-1], method, line.get_color(), epochs[len(means) - 1]))
+    for line, colour in zip(lines, COLOURS, strict=False):
+        runs = _values(line)
+        for run in runs if len(runs) > 1 else ():
+            axis.plot(list(run), list(run.values()), color=colour, linewidth=0.7, alpha=0.35)
+        epochs = sorted(set.intersection(*(set(run) for run in runs)))
+        means = [fmean(run[epoch] for run in runs) for epoch in epochs]
+        style = "--" if line.family == "oracle" else "-"
+        axis.plot(epochs, means, style, color=colour, linewidth=2)
+        ends.append((means[-1], line.name, colour, epochs[-1]))
     _label_ends(axis, ends)
     axis.set_xlabel("epoch of skill training")
     axis.set_ylim(0, 102)
@@ -69,20 +64,23 @@ def _panel(axis, results: Sequence[Scored], title: str) -> None:
     axis.spines[["top", "right"]].set_visible(False)
 
 
-def _line(result: Scored) -> tuple[list[int], list[float]]:
-    points = sorted((c["epoch"], c["value"]) for c in result.curve if c["split"] == CURVE_SPLIT)
-    return [epoch for epoch, _ in points], [value for _, value in points]
+def _values(line: Line) -> list[dict[int, float]]:
+    """Epoch → accuracy on the known facts, for each seed."""
+    known = line.split_of("known")
+    runs = [run[known] for run in line.runs.values() if known in run]
+    found = [{c["epoch"]: c["value"] for c in run.curve if c["split"] == known} for run in runs]
+    return [dict(sorted(values.items())) for values in found if values]
 
 
 def _label_ends(axis, ends: list[tuple[float, str, str, int]]) -> None:
     """Name each line at its end, from the top down, moved apart where they would overlap."""
     ceiling = 100.0
     longest = max(epoch for *_, epoch in ends)
-    for value, method, colour, _ in sorted(ends, reverse=True):
+    for value, name, colour, _ in sorted(ends, reverse=True):
         place = min(value, ceiling)
         ceiling = place - 4.5
         axis.annotate(
-            method,
+            name,
             (longest, place),
             xytext=(6, 0),
             textcoords="offset points",

@@ -1,159 +1,227 @@
-"""Tables in the terminal: the comparison of methods, and one sentence that says what happened."""
+"""Tables in the terminal: the comparison of methods, and what it says in a sentence."""
 
 from collections.abc import Sequence
 from statistics import fmean
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from prereq.artifacts.spec import Artifact
 from prereq.evaluation.statistics import interval, paired
-from prereq.report.collect import Score, Scored, scored
+from prereq.report.collect import Line, Score, named, scored, spelt
 
 out = Console(highlight=False)
 RESAMPLES = 2000
-
-# What a cell holds: split, metric, and whether a knowledge LoRA is plugged in.
-BEST = ("held_out", "accuracy", False)
-LAST = ("held_out_last", "accuracy", False)
-# Heading and the values of its cells, written one after the other.
-COLUMNS = (
-    ("test", (("test", "accuracy", False),)),
-    ("test,\nabstained", (("test", "abstained", False),)),
-    ("tokens\nan answer", (("topics", "tokens", False),)),
-    ("held out,\nbest epoch", (BEST,)),
-    ("held out,\nlast epoch", (LAST,)),
-    (
-        "plugged in:\nown/other/alone",
-        (("plug_in", "own", True), ("plug_in", "other", True), ("plug_in", "own", False)),
-    ),
-    (
-        "memorised:\nfict./unknown",
-        (("memorised", "accuracy", False), ("unknown", "accuracy", False)),
-    ),
-    ("AUROC", (("held_out_against_unseen", "confidence_auroc", False),)),
-)
 LEGEND = "percent right, ± half a 95 % interval over rows"
-EXPLAINED = {
-    "held out": "facts the base model knows, in no training row",
-    "plugged in": "invented people by their own version, the other one, and without knowledge",
-    "memorised": "training facts the base model does not hold",
-    "AUROC": "confidence, known against never seen",
+ROLES = {
+    "selection": "chooses the epoch",
+    "known": "facts the base model knows, in no training row",
+    "unseen": "facts told nowhere",
+    "unknown": "real training facts the base model does not hold",
+    "fictitious": "invented training facts",
 }
 
 
-def comparison(results: Sequence[Scored]) -> None:
+def comparison(lines: Sequence[Line]) -> None:
     """One table for each data set and model, and what it says in a sentence."""
-    places = sorted({(r.dataset, r.model) for r in results})
-    for dataset, model in places:
-        mine = [r for r in results if (r.dataset, r.model) == (dataset, model)]
-        out.print(_table(f"{dataset} · {model}", mine))
-        for sentence in _sentences(mine):
-            out.print(f"[bold]→[/bold] {sentence}")
+    for dataset, model in dict.fromkeys((line.dataset, line.model) for line in lines):
+        mine = [line for line in lines if (line.dataset, line.model) == (dataset, model)]
+        _show(f"{dataset} · {model}", mine)
+        for base in dict.fromkeys(line.base for line in mine):
+            for sentence in _sentences([line for line in mine if line.base == base]):
+                out.print(f"[bold]→[/bold] {escape(sentence)}")
+        for note in _notes(mine):
+            out.print(escape(note))
         out.print()
 
 
-def _table(title: str, results: Sequence[Scored]) -> Table:
-    seeds = ", ".join(str(seed) for seed in sorted({r.seed for r in results}))
-    methods = list(dict.fromkeys(r.method for r in results))
-    columns = [c for c in COLUMNS if any(_pick(results, m, c[1][0]) for m in methods)]
-    shown = " ".join(heading for heading, _ in columns)
-    legend = [LEGEND] + [f"{word}: {text}" for word, text in EXPLAINED.items() if word in shown]
-    table = Table(
-        title=f"{title} · mean over seeds {seeds}",
-        caption="; ".join(legend),
-        title_justify="left",
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        collapse_padding=True,
-        min_width=70,
-    )
-    table.add_column("method", no_wrap=True)
-    for heading, _ in columns:
-        table.add_column(heading, justify="right", no_wrap=True)
-    for method in methods:
-        table.add_row(method, *(_cell(results, method, parts) for _, parts in columns))
-    return table
+def _show(title: str, lines: Sequence[Line]) -> None:
+    """The table, in as many blocks as fit the terminal; no number is cut."""
+    shared = named(lines)
+    columns = _columns(lines)
+    seeds = ", ".join(str(seed) for seed in sorted({seed for line in lines for seed in line.runs}))
+    title = f"{title} · mean over seeds {seeds}" + (f" · all: {spelt(shared)}" if shared else "")
+    first = max(len(line.name) for line in lines)
+    blocks: list[list[tuple[str, list[str]]]] = [[]]
+    room = out.width - first
+    for heading, cells in columns:
+        width = 2 + max(len(part) for part in (*heading.split("\n"), *cells))
+        if width > room and blocks[-1]:
+            blocks.append([])
+            room = out.width - first
+        blocks[-1].append((heading, cells))
+        room -= width
+    for number, block in enumerate(blocks):
+        table = Table(
+            title=escape(title) if number == 0 else None,
+            title_justify="left",
+            box=box.SIMPLE_HEAD,
+            show_edge=False,
+            pad_edge=False,
+            collapse_padding=True,
+        )
+        table.add_column("method", no_wrap=first < out.width - 20, overflow="fold")
+        for heading, _ in block:
+            table.add_column(heading, justify="right", no_wrap=True)
+        for place, line in enumerate(lines):
+            table.add_row(escape(line.name), *(cells[place] for _, cells in block))
+        out.print(table)
+    roles = {split: role for line in lines for split, role in line.roles.items() if role in ROLES}
+    legend = [LEGEND, *(f"{_words(split)}: {ROLES[role]}" for split, role in roles.items())]
+    if any("own/other" in heading for heading, _ in columns):
+        legend.append("plugged in: by the plugged-in version, the other one, and without knowledge")
+    out.print(escape("; ".join(legend)), style="dim")
 
 
-def _pick(results: Sequence[Scored], method: str, part: tuple[str, str, bool]) -> list[Score]:
-    split, metric, plugged = part
-    return [
-        score
-        for r in results
-        if r.method == method
-        for score in r.scores
-        if (score.split, score.metric, bool(score.knowledge)) == (split, metric, plugged)
+def _columns(lines: Sequence[Line]) -> list[tuple[str, list[str]]]:
+    """(heading, a cell a line) of every split that any line was scored on, and of what it adds."""
+    scores = [
+        s for line in lines for run in line.runs.values() for r in run.values() for s in r.scores
     ]
+    found = {(s.split, s.metric): None for s in scores if "/" not in s.split}
+    columns = []
+    for split in dict.fromkeys(split for split, _ in found):
+        name = _words(split)
+        if (split, "accuracy") in found:
+            columns.append((name, [_cell(line.scores(split, "accuracy")) for line in lines]))
+        if (split, "abstained") in found and any(
+            s.value for s in scores if s.metric == "abstained"
+        ):
+            heading = f"{name},\nabstained"
+            columns.append((heading, [_cell(line.scores(split, "abstained")) for line in lines]))
+        if (split, "tokens") in found:
+            heading = f"{name},\ntokens"
+            columns.append((heading, [_cell(line.scores(split, "tokens")) for line in lines]))
+        if (split, "own") in found:
+            heading = f"{name}:\nown/other/alone"
+            columns.append((heading, [_plugged(line, split) for line in lines]))
+        if (split, "confidence_auroc") in found:
+            known, _, unseen = split.partition("_against_")
+            heading = f"AUROC, {_words(known)}\nagainst {_words(unseen)}"
+            columns.append(
+                (heading, [_cell(line.scores(split, "confidence_auroc")) for line in lines])
+            )
+    return columns
 
 
-def _cell(results: Sequence[Scored], method: str, parts: tuple) -> str:
-    picked = [_pick(results, method, part) for part in parts]
-    values = [f"{fmean(s.value for s in scores):.1f}" if scores else "–" for scores in picked]
-    if len(parts) > 1 or not picked[0] or picked[0][0].low is None:
-        return "/".join(values)
-    # Seeds are independent, so the half-widths of their intervals add in squares.
-    halves = [(score.high - score.low) / 2 for score in picked[0]]
-    return f"{values[0]} ± {sum(h * h for h in halves) ** 0.5 / len(halves):.1f}"
+def _words(split: str) -> str:
+    base = split.removesuffix("_last")
+    return base.replace("_", " ") + (",\nlast epoch" if base != split else "")
 
 
-def _sentences(results: Sequence[Scored]) -> list[str]:
-    """The finding: the best Prereq method against the best plain one, each at its best epoch."""
+def _cell(scores: Sequence[Score]) -> str:
+    """Mean over seeds, with half of its interval: seeds are independent, so halves add in squares."""
+    if not scores:
+        return "–"
+    value = f"{fmean(s.value for s in scores):.1f}"
+    if any(s.low is None for s in scores):
+        return value
+    halves = [(score.high - score.low) / 2 for score in scores]
+    return f"{value} ± {sum(h * h for h in halves) ** 0.5 / len(halves):.1f}"
 
-    def best(prefix: tuple[str, ...]) -> tuple[str, float] | None:
-        methods = {r.method for r in results if r.method.split(" ")[0] in prefix}
-        picked = {m: _pick(results, m, BEST) for m in sorted(methods)}
-        values = {m: fmean(s.value for s in scores) for m, scores in picked.items() if scores}
-        return max(values.items(), key=lambda item: item[1]) if values else None
 
-    ours = best(("prereq_tune", "prereq_fictitious", "prereq_plain"))
-    plain = best(("sft", "sft_fictitious"))
+def _plugged(line: Line, split: str) -> str:
+    parts = (("own", True), ("other", True), ("own", False))
+    picked = [line.scores(split, metric, plugged) for metric, plugged in parts]
+    return "/".join(f"{fmean(s.value for s in p):.1f}" if p else "–" for p in picked)
+
+
+def _sentences(lines: Sequence[Line]) -> list[str]:
+    """The finding: the best prerequisite method against the best plain one, of the same base.
+
+    Which is the best is chosen on the split that selects; what is reported comes from held-out rows.
+    """
+
+    def best(family: str) -> Line | None:
+        selected = {
+            line.who: (fmean(s.value for s in scores), line)
+            for line in lines
+            if line.family == family
+            and (split := line.split_of("selection"))
+            and (scores := line.scores(split, "accuracy"))
+        }
+        return max(selected.values(), key=lambda pair: pair[0])[1] if selected else None
+
+    ours, plain = best("prerequisite"), best("plain")
     if not ours or not plain:
         return []
-    difference = _difference(results, ours[0], plain[0])
-    said = [
-        f"On facts the model knows and was not trained on, {ours[0]} answers {ours[1]:.1f} % right at "
-        f"its best epoch, {plain[0]}, the better plain fine-tuning, {plain[1]:.1f} %{difference}."
-    ]
-    last = {m: [s.value for s in _pick(results, m, LAST)] for m in (ours[0], plain[0])}
-    if all(last.values()):
-        said.append(
-            f"By the last epoch plain fine-tuning has gone to {fmean(last[plain[0]]):.1f} %, "
-            f"Prereq-Tune to {fmean(last[ours[0]]):.1f} %."
-        )
-    return said
-
-
-def _difference(results: Sequence[Scored], first: str, second: str) -> str:
-    """The paired difference over the rows that both answered, with interval and p-value."""
-    pairs: list[tuple[float, float]] = []
-    for a in (r for r in results if r.method == first):
-        for b in (r for r in results if r.method == second and r.seed == a.seed):
-            pairs += zip(a.rows.get("held_out", []), b.rows.get("held_out", []), strict=True)
+    known = ours.split_of("known")
+    if known is None or ours.splits.get(known) != plain.splits.get(known):
+        return []
+    pairs, seeds = _pairs(ours, plain, known)
     if not pairs:
-        return ""
-    ours, theirs = zip(*pairs, strict=True)
+        return []
+    first, second = zip(*pairs, strict=True)
     low, high = interval([a - b for a, b in pairs], RESAMPLES)
-    return (
-        f" (difference {100 * (fmean(ours) - fmean(theirs)):+.1f}, 95 % interval {100 * low:+.1f} to "
-        f"{100 * high:+.1f}, paired p = {paired(ours, theirs):.4f}, {len(pairs)} rows)"
-    )
+    each = f"{len(pairs) // len(seeds)} rows" + (f" × {len(seeds)} seeds" if len(seeds) > 1 else "")
+    sentences = [
+        f"On facts that the base model knows and was not trained on, {ours.name} answers "
+        f"{100 * fmean(first):.1f} % right at its best epoch and {plain.name} {100 * fmean(second):.1f} % "
+        f"(difference {100 * (fmean(first) - fmean(second)):+.1f}, 95 % interval {100 * low:+.1f} to "
+        f"{100 * high:+.1f}, paired p = {paired(first, second):.4f}, {each}). Each was chosen on "
+        f"{ours.split_of('selection')} as the best of its kind."
+    ]
+    last = [line.scores(f"{known}_last", "accuracy") for line in (plain, ours)]
+    if all(last):
+        values = [fmean(s.value for s in scores) for scores in last]
+        sentences.append(
+            f"By the last epoch {plain.name} is at {values[0]:.1f} %, {ours.name} at {values[1]:.1f} %."
+        )
+    return sentences
+
+
+def _pairs(first: Line, second: Line, split: str) -> tuple[list[tuple[float, float]], list[int]]:
+    """What two lines score on each row of a split, over the seeds that both have."""
+    pairs: list[tuple[float, float]] = []
+    seeds = []
+    for seed in sorted(set(first.runs) & set(second.runs)):
+        runs = first.runs[seed].get(split), second.runs[seed].get(split)
+        if all(runs):
+            seeds.append(seed)
+            pairs += zip(runs[0].rows[split], runs[1].rows[split], strict=True)
+    return pairs, seeds
+
+
+def _notes(lines: Sequence[Line]) -> list[str]:
+    """What a reader must know of single lines: rows that were cut or left out, seeds that lack."""
+    notes = []
+    for line in lines:
+        cuts = {
+            (key, run.trained_on.get(key, 0))
+            for splits in line.runs.values()
+            for run in splits.values()
+            for key in ("cut", "dropped")
+        }
+        told = [f"{count} {key}" for key, count in sorted(cuts) if count]
+        if told:
+            notes.append(
+                f"{line.name}: of its training rows longer than max_length {', '.join(told)}"
+            )
+        notes += [f"{line.name}: {note}; not shown" for note in dict.fromkeys(line.notes)]
+    seeds = {seed for line in lines for seed in line.runs}
+    fewer = [f"{line.name} ({len(line.runs)})" for line in lines if len(line.runs) < len(seeds)]
+    if fewer:
+        notes.append(f"fewer than {len(seeds)} seeds: {', '.join(fewer)}")
+    return notes
 
 
 def show_scores(artifact: Artifact) -> None:
     """The scores of one adapter, as `stage=eval` prints them."""
     result = scored(artifact)
+    changes = spelt(result.labels["changes"])
+    title = f"{result.dataset} · {result.model} · {result.labels['method']}"
     table = Table(
-        title=f"{result.dataset} · {result.model} · {result.method}", title_justify="left"
+        title=escape(title + (f" ({changes})" if changes else "")),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
     )
     for heading in ("split", "metric", "knowledge"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     for heading in ("value", "95 % interval", "rows"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for s in result.scores:
         bounds = "" if s.low is None else f"{s.low:.1f} – {s.high:.1f}"
-        table.add_row(s.split, s.metric, s.knowledge, f"{s.value:.1f}", bounds, str(s.n))
+        table.add_row(escape(s.split), s.metric, s.knowledge, f"{s.value:.1f}", bounds, str(s.n))
     out.print(table)

@@ -110,7 +110,7 @@ def generations(specs: Specs) -> Artifact:
                         written.append({"split": test.name, **place, "item": number, **record})
 
         answer(requests.by_epoch(specs.tests, list(kept)), f"answer {specs.name}, by epoch")
-        best = score.best_epoch(written, items, _scorer(specs, data), last)
+        best = score.best_epoch(written, items, specs.tests, _scorer(specs, data), last)
         answer(requests.at_the_end(specs.tests, best, last, plugs), f"answer {specs.name}")
         write_lines(folder / "generations.jsonl", written)
         trained_on = skill.manifest.get("summary", {})

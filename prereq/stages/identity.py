@@ -14,11 +14,6 @@ SHORT = re.compile(
 )  # parts of a key that go without saying
 
 
-def labels(config: Config) -> dict[str, Any]:
-    """The labels that say how a run differs from its recipe."""
-    return {"changes": changes(config)}
-
-
 def changes(config: Config) -> dict[str, Any]:
     """`{"skill.epochs": 5, …}`: every setting that differs from the recipe's, by its short name.
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from rich.markup import escape
+
 from prereq import track
 from prereq.artifacts import store
 from prereq.config import Config
@@ -13,17 +15,19 @@ from prereq.report import collect, picture, tables
 def run(config: Config) -> Path:
     """Everything scored under `output_dir`; returns the path of `scores.csv`."""
     root = Path(config.output_dir).resolve()
-    results = collect.collect(root)
-    if not results:
+    lines = collect.lines(collect.read(root))
+    if not lines:
         raise PrereqError(f"{root}: no scores yet; make some: python -m prereq stage=pipeline")
+    shown = [score for line in lines for score in line.shown()]
     file = root / "report" / "scores.csv"
-    collect.write_csv([score for result in results for score in result.scores], file)
-    drawn = picture.curves(results, root / "report" / "accuracy.png")
-    tables.comparison(results)
-    named = {score.artifact for result in results for score in result.scores}
+    collect.write_csv(shown, file)
+    drawn, left_out = picture.curves(lines, root / "report" / "accuracy.png")
+    tables.comparison(lines)
+    named = {score.artifact for score in shown}
     scores = [a for a in store.every(root, "scores") if Path(a.path).name in named]
     track.report(config, scores, [file, drawn] if drawn else [file])
     say("wrote", str(file))
     if drawn:
-        say("wrote", str(drawn))
+        without = f"(without {', '.join(left_out)})" if left_out else ""
+        say("wrote", str(drawn), escape(without))
     return file

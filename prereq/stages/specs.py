@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from prereq.artifacts import external, store
-from prereq.artifacts.spec import Artifact, Spec
+from prereq.artifacts.spec import Artifact, Spec, experiment_of
 from prereq.config import Config, KnowledgeSource, LoraSettings, TestSplit, Training, layer
 from prereq.data.sources import split_files
 from prereq.data.splits import check_root, is_local
@@ -168,8 +168,8 @@ class Specs:
             "keep_epochs": recipe.keep_epochs,
             "seed": config.seed,
         } | self._trained(config.adapter.skill)
-        labels = {"method": method.name, "seed": config.seed}
-        return self._spec("skill", method.name, content, labels | identity.labels(config))
+        labels = {"method": method.name, "seed": config.seed, "changes": identity.changes(config)}
+        return self._spec("skill", method.name, content, labels)
 
     @property
     def skill_training(self) -> Training:
@@ -200,26 +200,42 @@ class Specs:
     @cached_property
     def generations(self) -> Spec:
         """What the skill answers to every test prompt."""
-        config = self.config
         content = {
             "skill": self.skill,
             "base": self.base,
             "plugs": {source.name: self.knowledge(source) for source in self.plugged},
             "tests": [{"test": test, "rows": self._asked(test)} for test in self.tests],
-            "max_new_tokens": config.eval.max_new_tokens,
-        } | self._scoring()  # it chooses the best epoch
-        if config.eval.engine == "server":
-            content["server"] = [config.eval.server, config.eval.served_as]
-        else:
-            content |= self._computed()
-        return self._spec("generations", self.name, content, self._skill_labels())
+        } | self._answering()
+        return self._spec("generations", self.name, content, self._labels())
 
     @cached_property
     def scores(self) -> Spec:
         """The scores of these answers."""
         content = {"generations": self.generations, "bootstrap": self.config.eval.bootstrap}
         content |= self._scoring()
-        return self._spec("scores", self.name, content, self._skill_labels())
+        # What a report needs to compare like with like: who answered and how, and each split's rows.
+        who = {"skill": self.skill, "base": self.base} | self._answering()
+        splits = {
+            test.name: experiment_of({"test": test, "rows": self._asked(test)})
+            for test in self.tests
+        }
+        base = self.base.path if isinstance(self.base, Artifact) else self.base.path.name
+        method = self.config.method
+        labels = self._labels() | {
+            "who": experiment_of(who),
+            "base": str(base),
+            "base_experiment": self.base.experiment
+            if isinstance(self.base, Spec)
+            else self.base.reference,
+            "splits": splits,
+            "roles": {test.name: test.role for test in self.tests},
+            "family": "oracle"
+            if method.known_only
+            else "prerequisite"
+            if method.knowledge
+            else "plain",
+        }
+        return self._spec("scores", self.name, content, labels)
 
     @property
     def name(self) -> str:
@@ -266,6 +282,15 @@ class Specs:
             )
         return found
 
+    def _answering(self) -> dict[str, Any]:
+        """How answers are generated, and by which rows the epoch that answers is chosen."""
+        config = self.config
+        content = {"max_new_tokens": config.eval.max_new_tokens} | self._scoring()
+        content["selection"] = [self._asked(t) for t in self.tests if t.role == "selection"]
+        if config.eval.engine == "server":
+            return content | {"server": [config.eval.server, config.eval.served_as]}
+        return content | self._computed()
+
     def _asked(self, test: TestSplit) -> Any:
         if self.config.eval.scoring != "long_form":
             return self.rows(test.subset, test.split)
@@ -273,11 +298,10 @@ class Specs:
         digest = external.digest([file], file.parent) if file.is_file() else ""
         return {"prompt": self.config.dataset.prompt, "topics": digest}
 
-    def _skill_labels(self) -> dict[str, Any]:
-        if isinstance(self.skill, Spec):
-            return self.skill.labels | {"skill": self.skill.experiment}
-        labels = {"method": self.name, "seed": self.config.seed, "skill": self.skill.reference}
-        return labels | identity.labels(self.config)
+    def _labels(self) -> dict[str, Any]:
+        """What reports call a skill and what is made from it."""
+        labels = {"method": self.name, "seed": self.config.seed}
+        return labels | {"changes": identity.changes(self.config)}
 
     def training(self, recipe: Training, *stages: str, source: Training | None = None) -> Training:
         """The recipe with the source's differences and, in one of `stages`, what `stage.…` sets."""
