@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,8 @@ def described(config: Config, spec: Spec) -> dict[str, Any]:
         recipe = config.dataset.skill.training
         training = layer(recipe, config.stage) if of_skill else recipe
     artifact = {"kind": spec.kind, "name": spec.name, "key": spec.key, "labels": spec.labels}
-    return plain(config) | {"artifact": plain(artifact), "training": plain(training)}
+    settings = plain(replace(config, compare=[], recipe=None))
+    return settings | {"artifact": plain(artifact), "training": plain(training)}
 
 
 def replay(run: Any, rows: Sequence[dict[str, Any]]) -> None:

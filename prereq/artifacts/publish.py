@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ def publish(
     """Turn the scratch folder into the artifact; `extra` is what its manifest says beyond the usual."""
     for leftover in scratch.glob(CHECKPOINTS):
         remove(leftover)
-    settings = {k: v for k, v in plain(config).items() if k not in ("compare", "recipe")}
+    settings = plain(replace(config, compare=[], recipe=None))
     OmegaConf.save(OmegaConf.create(settings), scratch / "config.yaml")
     manifest = {
         "format": FORMAT,

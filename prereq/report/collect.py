@@ -141,11 +141,10 @@ def named(group: Sequence[Line]) -> dict[str, Any]:
     for line in group:
         own = {key: value for key, value in line.changes.items() if key not in shared}
         line.name = f"{line.method} ({spelt(own)})" if own else line.method
+    names = [line.name for line in group]
     for line in group:
-        alike = [other for other in group if other.name == line.name]
-        if len(alike) > 1:  # the difference is in a file, not in a setting
-            for other in alike:
-                other.name = f"{other.name} #{other.who[:4]}"
+        if names.count(line.name) > 1:  # the difference is in a file, not in a setting
+            line.name = f"{line.name} #{line.who[:4]}"
     return shared
 
 

@@ -15,7 +15,7 @@ import pytest
 from tests.conftest import REPOSITORY
 
 METHODS = ["sft_known", "sft", "sft_fictitious", "prereq_tune", "prereq_fictitious", "prereq_plain"]
-COLUMNS = "dataset model method knowledge seed split metric value low high n artifact".split()
+COLUMNS = "dataset model base method changes knowledge seed split metric value low high n artifact"
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def made(run_cli, small_world, tmp_path_factory) -> Path:
 def scores(outputs: Path) -> list[dict]:
     with open(outputs / "report" / "scores.csv", newline="") as stream:
         reader = csv.DictReader(stream)
-        assert reader.fieldnames == COLUMNS
+        assert reader.fieldnames == COLUMNS.split()
         return list(reader)
 
 
@@ -71,7 +71,8 @@ def test_every_artifact_says_what_it_is(made):
         assert manifest["summary"]["steps"] > 0
         assert "adapter_model.safetensors" in manifest["files"]
     tune = next(m for m in found["skill"] if m["name"] == "prereq_tune")
-    assert sorted(m["key"] for m in found["knowledge"]) == tune["content"]["knowledge"]
+    beside = {knowledge["adapter"] for knowledge in tune["content"]["knowledge"]}
+    assert {m["key"] for m in found["knowledge"]} == beside
     lines = next(made.glob("world/tiny/skill/prereq_tune-*/metrics.jsonl")).read_text().splitlines()
     assert len(lines) == tune["summary"]["steps"]
     assert {"loss", "loss/fictitious", "loss/real", "grad_norm", "learning_rate"} <= set(

@@ -1,4 +1,4 @@
-"""The other engines behind `stage=eval`: transformers' continuous batching, and a real server."""
+"""The other engines behind `stage=eval`: the padded one, and a real server."""
 
 import json
 import socket
@@ -41,8 +41,9 @@ def expected(run_cli, place) -> list[dict]:
     return said(run_cli, place)
 
 
-def test_continuous_batching_says_the_same(run_cli, place, expected):
-    assert said(run_cli, place, "eval.engine=continuous") == expected
+def test_the_padded_engine_says_the_same(run_cli, place, expected):
+    """`model.generate` with the adapter applied by PEFT; the skill is the padded engine's own."""
+    assert said(run_cli, place, "stage.engine=padded") == expected
 
 
 def test_a_server_says_the_same(run_cli, place, expected, tmp_path):

@@ -128,7 +128,10 @@ def test_fictitious_entities_and_the_popular_half(run_cli, place):
             "dataset.topics=nowhere.json: no such file",
         ),
         (["dataset.path=Shiyu-Lab/Prereq_Tune", "stage=cpt"], "dataset.path=FOLDER"),
-        (["model.path=nowhere/at-all", "stage=cpt"], "the tokenizer could not be loaded"),
+        (
+            ["model.path=nowhere/at-all", "stage=cpt"],
+            "no local folder, and neither the Hub nor its cache here has it",
+        ),
         (
             ["skill=nowhere/at-all", "stage=eval"],
             "neither a local folder nor an adapter on the Hub",

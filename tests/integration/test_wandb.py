@@ -153,7 +153,9 @@ def test_the_report_is_a_run_with_its_table_and_picture(runs):
     picture = files / logged["report/accuracy/path"]
     assert picture.read_bytes()[:4] == b"\x89PNG"
     table = json.loads((files / logged["report/scores/path"]).read_text())
-    assert table["columns"][:3] == ["dataset", "model", "method"] and len(table["data"]) > 20
+    assert (
+        table["columns"][:4] == ["dataset", "model", "base", "method"] and len(table["data"]) > 20
+    )
     names = {entry.path for entry in recorded.artifact.manifest.contents}
     assert names == {"scores.csv", "accuracy.png"}
 
