@@ -60,11 +60,11 @@ def load_model(
     `device` is where it will run. Raises PrereqError where the folder or Hub id gives no whole model.
     """
     attention = attention_for(config, engine)
-    model = _load(path, config, attention)
+    model = _load(path, config, attention, device)
     switches = model._can_set_attn_implementation()
     if attention is None and not switches and model.config._attn_implementation != "eager":
         # Its default attention cannot be compared with its eager one, so that is taken.
-        model = _load(path, config, "eager")
+        model = _load(path, config, "eager", device)
     if attention == ROWS and not switches:
         raise PrereqError(_not_loaded("model", path, ValueError(f"it has no {ROWS}"), attention))
     _switch_dropout_off(model)
@@ -78,10 +78,12 @@ def load_model(
     return model.requires_grad_(False)
 
 
-def _load(path: Path | str, config: ModelConfig, attention: str | None) -> PreTrainedModel:
-    arguments = {} if attention is None else {"attn_implementation": attention}
-    if config.quantize:
-        arguments["quantization_config"] = _quantization(config)
+def _load(
+    path: Path | str, config: ModelConfig, attention: str | None, device: torch.device | str
+) -> PreTrainedModel:
+    arguments: dict[str, Any] = {} if attention is None else {"attn_implementation": attention}
+    if config.quantize:  # such weights cannot be moved afterwards
+        arguments |= {"quantization_config": _quantization(config), "device_map": {"": device}}
     arguments["dtype"] = getattr(torch, dtype_of(config))
     arguments |= _source(path, config)
     try:
@@ -162,7 +164,9 @@ def _some(names: Collection[str]) -> str:
 def _quantization(config: ModelConfig) -> BitsAndBytesConfig:
     """4 or 8 bits a weight, by bitsandbytes; products in the model's dtype."""
     if importlib.util.find_spec("bitsandbytes") is None:
-        raise PrereqError(f"model.quantize={config.quantize}: pip install bitsandbytes")
+        raise PrereqError(
+            f"model.quantize={config.quantize} needs bitsandbytes: pip install 'prereq[quantize]'"
+        )
     if config.quantize == "8bit":
         return BitsAndBytesConfig(load_in_8bit=True)
     dtype = getattr(torch, dtype_of(config))

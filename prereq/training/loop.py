@@ -163,7 +163,7 @@ def language_model(
 ) -> PackedLM | PaddedLM:
     """The model as `run.engine` computes it, checked, on the device where it trains."""
     check_tables(model, plan, run.label)
-    if not ranks.sharded():
+    if not ranks.sharded() and not getattr(model, "is_quantized", False):
         model.to(accelerator.device)
     if run.engine == "padded":
         if dropout:

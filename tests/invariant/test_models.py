@@ -199,6 +199,15 @@ def test_lora_on_the_head_is_left_to_the_padded_engine(tiny_llama, tmp_path):
     assert loss_and_gradient(lm, plan)[0] == pytest.approx(expected_loss(lm, plan), rel=1e-5)
 
 
+@pytest.mark.parametrize(("bits", "close"), [("4bit", 0.2), ("8bit", 0.02)])
+def test_a_quantized_base_trains_by_the_padded_engine(tmp_path, bits, close):
+    pytest.importorskip("bitsandbytes", reason="pip install 'prereq[quantize]'")
+    folder, targets, _ = write(tmp_path, "llama")
+    lm, plan = language_model_of(folder, targets, "padded", quantize=bits, dtype="float32")
+    loss, gradient = loss_and_gradient(lm, plan)
+    assert loss == pytest.approx(expected_loss(lm, plan), rel=close) and gradient.abs().max() > 0
+
+
 def test_ids_and_positions_beyond_the_tables_are_refused(tmp_path):
     config = transformers.LlamaConfig(**SIZES | {"max_position_embeddings": 10})
     transformers.LlamaForCausalLM(config).save_pretrained(tmp_path)
