@@ -6,7 +6,7 @@ those values, and keys of inputs, that determine the content.
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property
 from pathlib import Path
@@ -49,6 +49,12 @@ class Spec:
         return experiment_of({"kind": self.kind} | self.content)
 
     @property
+    def inputs(self) -> "set[Spec]":
+        """Every artifact that this one rests on, by way of others too."""
+        direct = set(_specs_in(self.content))
+        return direct.union(*(spec.inputs for spec in direct))
+
+    @property
     def path(self) -> Path:
         parent = self.root / self.dataset / self.model if self.model else self.root / self.dataset
         return parent / self.kind / f"{self.name}-{self.key}"
@@ -58,6 +64,14 @@ class Spec:
 
     def __hash__(self) -> int:
         return hash(self.path)
+
+
+def _specs_in(value: Any) -> "Iterator[Spec]":
+    if isinstance(value, Spec):
+        yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _specs_in(part)
 
 
 def experiment_of(content: dict[str, Any]) -> str:

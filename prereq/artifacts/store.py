@@ -33,8 +33,20 @@ def find(spec: Spec) -> Artifact | None:
 
 
 def found(spec: Spec) -> Artifact | None:
-    """The artifact, if it was finished, its payload verified; says so. In every process."""
-    artifact = ranks.by_first(lambda: (there := find(spec)) and audit.verify(there))
+    """The artifact, if it was finished; says so. In every process.
+
+    Its payload is verified, and that of whatever it rests on and is still there.
+    """
+
+    def verified() -> Artifact | None:
+        artifact = find(spec)
+        if artifact:
+            for there in filter(None, map(find, sorted(spec.inputs, key=lambda s: s.path))):
+                audit.verify(there)
+            audit.verify(artifact)
+        return artifact
+
+    artifact = ranks.by_first(verified)
     if artifact:
         say("found", _describe(spec))
     return artifact
