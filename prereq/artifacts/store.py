@@ -141,7 +141,13 @@ def _make(
     scratch = ranks.by_first(
         lambda: {s: _scratch(s, collective and s is missing[0]) for s in missing}
     )
-    extra = make(scratch) if collective else ranks.by_first(lambda: make(scratch))
+    try:
+        extra = make(scratch) if collective else ranks.by_first(lambda: make(scratch))
+    except BaseException:
+        for folder in scratch.values() if ranks.first() else ():
+            if not any(folder.glob(CHECKPOINTS)):  # nothing that a later run could go on from
+                remove(folder)
+        raise
     seconds = time.time() - started
     for spec, more in zip(missing, extra, strict=True):
         ranks.by_first(partial(publish, spec, config, scratch[spec], more, seconds))

@@ -132,8 +132,9 @@ def read_topics(file: str | None) -> list[str]:
     if not file:
         raise PrereqError(f"dataset.topics: not given; {what}. Write dataset.topics=FILE")
     where = f"dataset.topics={file}"
-    if not os.path.exists(file):
-        raise PrereqError(f"{where}: no such file; {what}")
+    if not os.path.isfile(file):
+        is_what = "a folder" if os.path.isdir(file) else "no such file"
+        raise PrereqError(f"{where}: {is_what}; {what}")
     names = read_json(Path(file), what)
     if not isinstance(names, list) or not names:
         raise PrereqError(f"{where}: {shown(names)} is no list of names; {what}")

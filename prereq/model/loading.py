@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from accelerate import init_empty_weights
+from safetensors import SafetensorError, safe_open
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -191,13 +192,23 @@ def padding_token(tokenizer: PreTrainedTokenizerBase, path: Path | str) -> str:
 
 def _not_loaded(what: str, path: Path | str, error: Exception, attention: str | None = None) -> str:
     reason = " ".join(str(error).split())[:300] or type(error).__name__
-    local = Path(path).is_dir()
-    if local and not list(Path(path).glob("*.safetensors")) and list(Path(path).glob("*.bin")):
-        binary = sorted(file.name for file in Path(path).glob("*.bin"))[0]
+    files, binaries = (sorted(Path(path).glob(f"*.{kind}")) for kind in ("safetensors", "bin"))
+    if binaries and not files:
         return (
-            f"{path}: the weights are in {binary}, a pickle, which prereq does not read; save the model "
-            "as safetensors (save_pretrained of transformers does)"
+            f"{path}: the weights are in {binaries[0].name}, a pickle, which prereq does not read; save "
+            "the model as safetensors (save_pretrained of transformers does)"
         )
+    if "trust_remote_code" in str(error):
+        return (
+            f"{path}: the {what} needs code of its own, which would run here; read it, and if you trust "
+            "it set model.trust_remote_code=true"
+        )
+    for file in files:
+        try:
+            with safe_open(file, "pt"):
+                pass
+        except (SafetensorError, OSError) as broken:
+            return f"{file}: unreadable ({broken}); copy or download the file again"
     if attention and attention in reason:
         return (
             f"{path}: the model does not take attention `{attention}` ({reason}). What works: "

@@ -6,14 +6,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
 from transformers import PreTrainedTokenizerBase
 
 from prereq.artifacts import store
 from prereq.artifacts.spec import Artifact
 from prereq.config import KnowledgeSource
+from prereq.console import say
 from prereq.data.rows import SkillRow
 from prereq.data.sources import read_skill, read_text
-from prereq.data.tokens import TokenRow, fitted, text_rows
+from prereq.data.tokens import Cut, TokenRow, fitted, text_rows
 from prereq.errors import PrereqError
 from prereq.stages.specs import Specs
 from prereq.training.objectives import Subject
@@ -62,6 +64,7 @@ def _fitted_text(
     overlong = specs.config.dataset.overlong
     where = f"dataset={specs.config.dataset.name}, knowledge {name}"
     groups, cut = fitted([[row] for row in rows], max_length, overlong, where)
+    _note(where, cut, len(rows), max_length)
     kept = [row for group in groups for row in group]
     return kept, {"rows": len(kept)} | asdict(cut)
 
@@ -76,7 +79,15 @@ def subjects(
     every = subjects_of(method_rows(specs, rows), tokenizer, skill_versions(specs), where)
     max_length = specs.skill_training.max_length
     kept, cut = fitted_subjects(every, max_length, config.dataset.overlong, where)
+    _note(where, cut, sum(len(subject.rows) for subject in every), max_length)
     return kept, {"subjects": len(kept)} | asdict(cut)
+
+
+def _note(where: str, cut: Cut, count: int, max_length: int) -> None:
+    """Say what a recipe that cuts or drops rows has done to them."""
+    if cut != Cut():
+        what = f"{cut.cut:,} cut and {cut.dropped:,} dropped of {count:,} rows"
+        say("noted", escape(f"{where}: {what}, longer than max_length={max_length} tokens"))
 
 
 def skill_versions(specs: Specs) -> frozenset[int]:
