@@ -24,7 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from prereq import __version__, ranks, stopping, sweeps
 from prereq.config.build import build
-from prereq.config.command_line import arguments, check, compared
+from prereq.config.command_line import arguments, check, compared, recipe
 from prereq.config.compose import Composer, conf_dir, register_schema
 from prereq.config.files import reason
 from prereq.console import console
@@ -52,7 +52,10 @@ def run(cfg: DictConfig) -> float | None:
             def compose(overrides: Sequence[str]) -> DictConfig:
                 return hydra.compose(context.job.config_name, list(overrides))
 
-            config = build(cfg, compared(cfg, list(context.overrides.task), compose))
+            overrides = list(context.overrides.task)
+            methods = compared(cfg, overrides, compose)
+            config = build(cfg, methods)
+            config.recipe = recipe(overrides, context.runtime.choices, methods, compose)
             with stopping.imports():
                 stage = importlib.import_module(STAGES[config.stage.name])
             made = stage.run(config)

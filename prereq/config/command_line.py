@@ -5,7 +5,7 @@ configuration, and every value of a sweep is checked before the first job begins
 """
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -130,6 +130,27 @@ def _jobs(swept: Sequence[Word]) -> Iterator[dict[str, Any]]:
     for word in swept:
         for value in word.values()[1:]:
             yield {word.key: value}
+
+
+def recipe(
+    overrides: Sequence[str],
+    groups: Collection[str],
+    methods: Sequence[DictConfig],
+    compose: Callable[[Sequence[str]], DictConfig],
+) -> dict[str, Any]:
+    """The same choices without a value changed, as plain values: what a run's settings differ from.
+
+    Under `methods` it holds each of the methods that a pipeline compares.
+    """
+    chosen = [override for override in overrides if override.split("=")[0] in groups]
+    values = _plain(compose(chosen))
+    names = [method.name for method in methods]
+    others = {name: _plain(compose([*chosen, f"method={name}"]).method) for name in names[1:]}
+    return values | {"methods": {values["method"]["name"]: values["method"]} | others}
+
+
+def _plain(cfg: DictConfig) -> Any:
+    return OmegaConf.to_container(cfg, resolve=True, throw_on_missing=False)
 
 
 def compared(

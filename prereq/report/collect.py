@@ -136,7 +136,7 @@ def named(group: Sequence[Line]) -> dict[str, Any]:
     shared = {
         key: value
         for key, value in group[0].changes.items()
-        if len(group) > 1 and all(line.changes.get(key, ...) == value for line in group)
+        if all(line.changes.get(key, ...) == value for line in group)
     }
     for line in group:
         own = {key: value for key, value in line.changes.items() if key not in shared}

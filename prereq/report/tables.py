@@ -42,7 +42,9 @@ def _show(title: str, lines: Sequence[Line]) -> None:
     shared = named(lines)
     columns = _columns(lines)
     seeds = ", ".join(str(seed) for seed in sorted({seed for line in lines for seed in line.runs}))
-    title = f"{title} · mean over seeds {seeds}" + (f" · all: {spelt(shared)}" if shared else "")
+    out.print(escape(f"{title} · mean over seeds {seeds}"), style="italic")
+    if shared:
+        out.print(escape(f"off the recipe: {spelt(shared)}"), style="dim")
     first = max(len(line.name) for line in lines)
     blocks: list[list[tuple[str, list[str]]]] = [[]]
     room = out.width - first
@@ -53,10 +55,8 @@ def _show(title: str, lines: Sequence[Line]) -> None:
             room = out.width - first
         blocks[-1].append((heading, cells))
         room -= width
-    for number, block in enumerate(blocks):
+    for block in blocks:
         table = Table(
-            title=escape(title) if number == 0 else None,
-            title_justify="left",
             box=box.SIMPLE_HEAD,
             show_edge=False,
             pad_edge=False,

@@ -8,7 +8,8 @@ from prereq.config import Config
 
 # What no result depends on, or what is told apart otherwise (the seed, the method's own name).
 LEFT_OUT = {"seed", "output_dir", "compare", "recipe", "knowledge", "tracker", "stage"}
-LEFT_OUT |= {"dataset.methods", "dataset.seed", "eval.requests", "eval.api_key_env"}
+LEFT_OUT |= {"dataset.seed", "eval.requests", "eval.api_key_env", "eval.bootstrap"}
+LEFT_OUT |= {"eval.tokens_per_batch"}
 SHORT = re.compile(
     r"^(dataset|adapter)\.|(?<=\.)training\."
 )  # parts of a key that go without saying
@@ -21,7 +22,8 @@ def changes(config: Config) -> dict[str, Any]:
     """
     if config.recipe is None:
         return {}
-    ours, recipe = dict(_flat(config)), dict(_flat(config.recipe))
+    method = config.recipe["methods"].get(config.method.name, config.recipe["method"])
+    ours, recipe = dict(_flat(config)), dict(_flat(config.recipe | {"method": method}))
     for name, value in _flat(config.stage):
         if f"dataset.skill.training.{name}" in ours and value is not None:
             ours[f"dataset.skill.training.{name}"] = value
@@ -45,11 +47,15 @@ def _flat(value: Any, key: str = ""):
     """(dotted key, value) of every field, lists by position."""
     if is_dataclass(value):
         parts = [(f.name, getattr(value, f.name)) for f in fields(value)]
-    elif isinstance(value, list) and any(is_dataclass(part) for part in value):
+    elif isinstance(value, dict):
+        parts = list(value.items())
+    elif isinstance(value, list) and any(
+        is_dataclass(part) or isinstance(part, dict) for part in value
+    ):
         parts = list(enumerate(value))
     else:
         yield key, value
         return
     for name, part in parts:
-        if name not in ("compare", "recipe"):
+        if name not in ("compare", "recipe", "methods"):
             yield from _flat(part, f"{key}.{name}" if key else str(name))
