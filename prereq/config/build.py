@@ -103,10 +103,11 @@ def _needed(cfg: Any, methods: Sequence[Any], where: Where) -> list[str]:
         recipes["dataset.pretrain"] = [data.pretrain, *([cfg.stage] if stage == "pretrain" else [])]
     for key, layers in recipes.items():
         absent = [n for n in kinds(Training) if all(getattr(x, n) is None for x in layers)]
+        why = ""
+        if key == "dataset.pretrain":
+            why = f"; model={cfg.model.name} is trained from scratch by it (another: model=hf model.path=…)"
         if absent:
-            found.append(f"{key}: no value for {', '.join(absent)}{where(key)}")
-    if stage == "pipeline" and not methods:
-        found.append("dataset.methods: empty; name the methods to compare, or one by method=…")
+            found.append(f"{key}: no value for {', '.join(absent)}{where(key)}{why}")
     return found
 
 

@@ -5,7 +5,7 @@ configuration, and every value of a sweep is checked before the first job begins
 """
 
 import argparse
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -83,16 +83,19 @@ def _check(
         if not words.chooses(word, composer) and word.text not in added:
             typed[i], problems = words.fitted(word, config, composer, sweeps)
             found += problems
-            values.append(typed[i])
-    if not found:
+            values += [] if problems else [typed[i]]
+    jobs: Iterable[dict[str, Any]] = _jobs([*choices, *values])
+    if found:
+        jobs = [{}]  # what is right must fit together all the same
+    else:
         found += plugins.problems(config.hydra)
         found += composer.file_problems(first) if args.config_dir else []
-    if found:
-        raise ConfigError(found)
+        if found:
+            raise ConfigError(found)
 
     # Then what they give together, in every job of a sweep.
     folders: set[str] = set()
-    for picked in _jobs([*choices, *values]):
+    for picked in jobs:
 
         def compose(chosen: Sequence[str], picked: dict[str, Any] = picked) -> DictConfig:
             cfg = composer.compose(chosen)
@@ -161,4 +164,8 @@ def compared(
         return []
     if any(override.split("=")[0] == "method" for override in overrides):
         return [cfg.method]
+    if not cfg.dataset.methods:
+        raise ConfigError(
+            ["dataset.methods: empty; name the methods to compare, or one by method=…"]
+        )
     return [compose([*overrides, f"method={name}"]).method for name in cfg.dataset.methods]

@@ -46,7 +46,8 @@ def text(
 ) -> tuple[list[TokenRow], dict[str, Any]]:
     """The rows of a knowledge source, and what the manifest says of them."""
     rows = text_rows(tokenizer, read_text(root, source.subset, source.split))
-    return _fitted_text(rows, specs, specs.knowledge_training(source).max_length, source.name)
+    name = f"knowledge {source.name}"
+    return _fitted_text(rows, specs, specs.knowledge_training(source).max_length, name)
 
 
 def pretraining(
@@ -55,14 +56,14 @@ def pretraining(
     """The rows that the small world's model is trained on."""
     rows = text_rows(tokenizer, read_text(root, "pretrain", "train"))
     training = specs.training(specs.config.dataset.pretrain, "pretrain")
-    return _fitted_text(rows, specs, training.max_length, "pretrain")
+    return _fitted_text(rows, specs, training.max_length, "the text of stage=pretrain")
 
 
 def _fitted_text(
     rows: Sequence[TokenRow], specs: Specs, max_length: int, name: str
 ) -> tuple[list[TokenRow], dict[str, Any]]:
     overlong = specs.config.dataset.overlong
-    where = f"dataset={specs.config.dataset.name}, knowledge {name}"
+    where = f"dataset={specs.config.dataset.name}, {name}"
     groups, cut = fitted([[row] for row in rows], max_length, overlong, where)
     _note(where, cut, len(rows), max_length)
     kept = [row for group in groups for row in group]
