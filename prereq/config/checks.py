@@ -1,6 +1,7 @@
 """Which values make sense together: every problem of a configuration at once, with its remedy."""
 
 import re
+import string
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,6 +12,8 @@ from prereq.config.shape import nearest, shown
 FORMS = ("passage", "statement")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 ENGINES = ("batches", "server")
+ROLES = ("selection", "known", "unknown", "unseen", "fictitious")  # of a test split
+OVERLONG = ("error", "truncate", "drop")
 SCORINGS = ("qa", "final_answer", "facts", "long_form")
 ATTENTION = ("auto", "rows", "sdpa", "eager", "flash_attention_2", "flex_attention")
 EPOCHS = ("all", "ends", "best", "last")
@@ -57,6 +60,7 @@ def no_twice(key: str, names: list[str] | None) -> list[str]:
 def _dataset(config: Config) -> list[str]:
     data, found = config.dataset, []
     found += one_of("dataset.source", data.source, ("hub", "world", "cities"))
+    found += one_of("dataset.overlong", data.overlong, OVERLONG)
     found += one_of("dataset.task", data.task, ("questions", "biographies"))
     if data.name.lower() in RESERVED:
         found.append(
@@ -139,17 +143,33 @@ def _skill(config: Config) -> list[str]:
     return found
 
 
+def _fields(prompt: str) -> set[str | None]:
+    """The names in braces of a template; {None} where it is none."""
+    try:
+        return {name for _, name, _, _ in string.Formatter().parse(prompt) if name is not None}
+    except ValueError:
+        return {None}
+
+
 def _evaluation(config: Config) -> list[str]:
     data, asked, found = config.dataset, config.eval, []
     found += one_of("eval.scoring", asked.scoring, SCORINGS)
     found += one_of("eval.engine", asked.engine, ENGINES)
     for i, test in enumerate(data.tests):
         found += one_of(f"dataset.tests.{i}.epochs", test.epochs, EPOCHS)
+        if test.role is not None:
+            found += one_of(f"dataset.tests.{i}.role", test.role, ROLES)
+        if test.role == "selection" and test.epochs != "all" and data.skill.keep_epochs:
+            found.append(
+                f"dataset.tests.{i}.epochs={test.epochs}: a split that selects the epoch is answered at "
+                "every one; write epochs: all"
+            )
     found += no_twice("dataset.tests", [test.name for test in data.tests])
     if asked.scoring == "long_form":
-        if "{name}" not in (data.prompt or ""):
+        if _fields(data.prompt or "") != {"name"}:
             found.append(
-                f"dataset.prompt={shown(data.prompt)}: eval=long_form needs a prompt that holds {{name}}"
+                f"dataset.prompt={shown(data.prompt)}: eval=long_form needs a prompt that holds {{name}} and "
+                "nothing else in braces (a brace itself is written twice)"
             )
     elif evaluates(config) and not data.tests:
         found.append(

@@ -70,7 +70,7 @@ def _check(
     sweeps = args.multirun or any(w.key == "hydra.mode" and w.raw == "MULTIRUN" for w in typed)
     found: list[str] = []
     # Each word by itself: first the choices, then the values that they have room for.
-    choices, values = [], []
+    choices, values, unset = [], [], []
     added = [w.text for w in typed if w.override and w.sign and w.key.startswith("hydra.")]
     for word in typed:
         if words.chooses(word, composer):
@@ -84,6 +84,7 @@ def _check(
             typed[i], problems = words.fitted(word, config, composer, sweeps)
             found += problems
             values += [] if problems else [typed[i]]
+            unset += [word.key] if problems else []
     jobs: Iterable[dict[str, Any]] = _jobs([*choices, *values])
     if found:
         jobs = [{}]  # what is right must fit together all the same
@@ -110,8 +111,8 @@ def _check(
             cfg = compose(chosen)
             methods = compared(cfg, chosen, compose) if sweeps and not found else []
             folders.add(build(cfg, methods, composer.where(chosen)).output_dir)
-        except ConfigError as error:
-            found += error.problems
+        except ConfigError as error:  # not of a key whose value could not be read
+            found += [p for p in error.problems if not p.startswith((*unset, "\0"))]
     if len(folders) > 1:
         found.append(
             f"output_dir: the jobs of a sweep share one; it is {' and '.join(folders)} here"

@@ -14,13 +14,14 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 WANTED = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
 MISSING = "???"  # in YAML: to be set elsewhere
+FILLED_IN = ("compare", "recipe")  # fields of the configuration that are nobody's to set
 
 
 @cache
 def kinds(schema: type) -> dict[str, Any]:
     """The type of every field of a dataclass that can be given."""
     hints = get_type_hints(schema)
-    return {f.name: hints[f.name] for f in fields(schema) if f.name != "compare"}
+    return {f.name: hints[f.name] for f in fields(schema) if f.name not in FILLED_IN}
 
 
 def kind_of(schema: type, parts: Iterable[str]) -> Any:

@@ -43,13 +43,12 @@ class Range:
     below: bool = False
 
     def problem(self, key: str, value: float) -> list[str]:
-        if value < self.low:
+        if self.low <= value < self.high or (value == self.high and not self.below):
+            return []
+        if self.high == inf or (value < self.low and not self.below):
             return [f"{key}={value}: must be at least {self.low:,}"]
-        if self.below and value >= self.high:
-            return [f"{key}={value}: must be below {self.high:,}"]
-        if value > self.high:
-            return [f"{key}={value}: must be at most {self.high:,}"]
-        return []
+        upper = f"{'below ' if self.below else ''}{self.high:,}"
+        return [f"{key}={value}: must be from {self.low:,} to {upper}"]
 
 
 SHARE = Range(0, 1, below=True)
