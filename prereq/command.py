@@ -69,7 +69,6 @@ def run(cfg: DictConfig) -> float | None:
 
 def main() -> None:
     """The command line: exits with 0, 1 (a bug, or a job that failed), 2 (bad input), 75 or 130."""
-    stopping.unwind()
     sys.stdout.reconfigure(errors="backslashreplace")  # for a terminal without our signs
     try:
         _main(sys.argv[1:])
@@ -110,8 +109,10 @@ def _main(words: list[str]) -> None:
         args.overrides, folder = check(args)
         if not args.cfg:
             _make(folder)
+    stopping.unwind()
     try:
-        _run_hydra(args, parser, run, str(conf_dir()), "config")
+        with stopping.unaltered():
+            _run_hydra(args, parser, run, str(conf_dir()), "config")
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError([reason(error)]) from None
     ranks.leave()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from prereq import ranks
+from prereq import ranks, stopping
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 LOG_EVERY = 30  # seconds between lines where there is no terminal to draw a bar on
@@ -40,6 +40,7 @@ def progress(label: str, total: int, done: int = 0) -> Iterator[Callable]:
 
     def advance(steps: int = 1, note: str = "") -> None:
         nonlocal reached, moved
+        stopping.look()
         reached += steps
         now = time.monotonic()
         if now - moved > MOVE_EVERY:

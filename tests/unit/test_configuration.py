@@ -24,7 +24,7 @@ skill:
   subset: skill
   splits: [train]
   training:
-    {epochs: 1, batch_size: 8, learning_rate: 3e-3, weight_decay: 0.1, beta2: 0.95, warmup: 0.1, max_length: 64}
+    {epochs: 1, batch_size: 8, learning_rate: 3e-3, weight_decay: 0.1, beta2: 0.9, warmup: 0.1, max_length: 9}
 tests:
   - {name: test, subset: skill, split: test}
 """
