@@ -1,6 +1,7 @@
 """The picture: accuracy on held-out known facts by epoch, one line a method."""
 
 import io
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
@@ -9,12 +10,15 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.ticker import MaxNLocator
 
 from prereq import files
 from prereq.report.collect import Line
 
 # Colours that differ for colour-blind readers (Okabe and Ito).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7", "#000000", "#999999")
+
+HEIGHT_OF_A_LINE = 4.5  # of a label, in percent of the axis
 
 
 def curves(lines: Sequence[Line], file: Path) -> tuple[Path | None, list[str]]:
@@ -31,13 +35,13 @@ def curves(lines: Sequence[Line], file: Path) -> tuple[Path | None, list[str]]:
         panels[place] = [line for line in group if line in shown]
     if not panels:
         return None, []
+    size = (1 + 6 * len(panels), 4.4)
     figure, axes = plt.subplots(
-        1, len(panels), figsize=(1 + 5.2 * len(panels), 4.4), squeeze=False, sharey=True
+        1, len(panels), figsize=size, squeeze=False, sharey=True, layout="constrained"
     )
     for axis, (place, group) in zip(axes[0], panels.items(), strict=True):
         _panel(axis, group, " · ".join(place))
     axes[0][0].set_ylabel("held-out known facts told right, %")
-    figure.tight_layout()
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=150)
     plt.close(figure)
@@ -74,13 +78,15 @@ def _values(line: Line) -> list[dict[int, float]]:
 
 def _label_ends(axis, ends: list[tuple[float, str, str, int]]) -> None:
     """Name each line at its end, from the top down, moved apart where they would overlap."""
-    ceiling = 100.0
+    ceiling = 102.0
     longest = max(epoch for *_, epoch in ends)
     for value, name, colour, _ in sorted(ends, reverse=True):
-        place = min(value, ceiling)
-        ceiling = place - 4.5
+        label = textwrap.wrap(name, 32, max_lines=3, placeholder=" …")
+        half = HEIGHT_OF_A_LINE * len(label) / 2
+        place = min(value, ceiling - half)
+        ceiling = place - half
         axis.annotate(
-            name,
+            "\n".join(label),
             (longest, place),
             xytext=(6, 0),
             textcoords="offset points",
@@ -88,5 +94,5 @@ def _label_ends(axis, ends: list[tuple[float, str, str, int]]) -> None:
             va="center",
             fontsize=9,
         )
-    axis.set_xlim(0, longest * 1.38)
-    axis.set_xticks([tick for tick in axis.get_xticks() if 0 < tick <= longest])
+    axis.set_xlim(0, longest)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, prune="lower"))

@@ -83,7 +83,8 @@ def test_every_artifact_says_what_it_is(made):
 def test_a_second_run_finds_everything(run_cli, small_world, made):
     result = run_cli(*small_world, cwd=made.parent)
     assert result.returncode == 0, result.stderr
-    assert "found" in result.stderr and " made " not in result.stderr
+    lines = [line.split()[0] for line in result.stderr.splitlines() if line.strip()]
+    assert "found" in lines and set(lines) <= {"found", "wrote"}
 
 
 def test_other_libraries_read_what_was_made(made):
@@ -141,10 +142,9 @@ def test_a_sweep_over_questions_in_one_command(run_cli, small_world, tmp_path):
     )
     assert result.returncode == 0, result.stderr
     rows = scores(tmp_path / "outputs")
-    assert {(row["method"], row["seed"]) for row in rows} == {
-        ("sft", "3"),
-        ("sft (learning_rate=0.001)", "3"),
-    }
+    assert {(row["method"], row["seed"]) for row in rows} == {("sft", "3")}
+    slower = ["learning_rate=0.001" in row["changes"] for row in rows]
+    assert any(slower) and not all(slower)  # 2e-3 is the recipe's
     records = list((tmp_path / "outputs" / "wandb").rglob("*.wandb"))
     assert len(records) == 1 + 2 * 4  # base model; each skill, its generations, scores and report
     assert list((tmp_path / "outputs").glob("**/.*.partial")) == []

@@ -52,7 +52,11 @@ def test_a_server_says_the_same(run_cli, place, expected, tmp_path):
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    (skill,) = place.glob("outputs/popqa/hf/skill/sft-*")
+    (skill,) = (
+        manifest.parent
+        for manifest in place.glob("outputs/popqa/hf/skill/sft-*/manifest.json")
+        if "engine" not in json.loads(manifest.read_text())["content"]
+    )
     base = AutoModelForCausalLM.from_pretrained(place / "llama")
     PeftModel.from_pretrained(base, str(skill)).merge_and_unload().save_pretrained(tmp_path)
     AutoTokenizer.from_pretrained(place / "llama").save_pretrained(tmp_path)

@@ -176,5 +176,5 @@ def test_topics_must_be_a_list_of_names(tmp_path, content):
 def test_topics_are_read_with_a_byte_order_mark(tmp_path):
     (tmp_path / "topics.json").write_bytes(b'\xef\xbb\xbf["Ada Moss"]')
     assert read_topics(str(tmp_path / "topics.json")) == ["Ada Moss"]
-    with pytest.raises(PrereqError, match="cannot be read"):
+    with pytest.raises(PrereqError, match="a folder"):
         read_topics(str(tmp_path))
