@@ -61,6 +61,7 @@ clean:  ## remove .venv, caches and builds; outputs/ stays
 # The two stamps: installed once, and again when what is to be installed has changed.
 $(VENV)/.installed: pyproject.toml constraints.txt | $(PY)
 	@echo "installing prereq and what it needs into $(VENV) (minutes the first time)"
+	@$(PY) -m pip --version >/dev/null 2>&1 || $(PY) -m ensurepip >/dev/null # uv's have none
 	@$(PIP) -e '.[dev]'
 	@touch $@
 
@@ -77,10 +78,10 @@ $(VENV)/.bench: $(VENV)/.smollm2
 
 $(PY):
 	@command -v $(PYTHON) >/dev/null || { \
-	  echo "no '$(PYTHON)' here; prereq needs Python 3.10 or newer: make PYTHON=python3.12 $(MAKECMDGOALS)"; \
+	  echo "no '$(PYTHON)' here; prereq needs Python 3.11 or newer: make PYTHON=python3.12 $(MAKECMDGOALS)"; \
 	  exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
-	  echo "prereq needs Python 3.10 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)." \
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "prereq needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)." \
 	       "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@echo "making $(VENV) with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \

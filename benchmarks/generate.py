@@ -22,8 +22,8 @@ from prereq.data.batches import pack, split
 from prereq.data.tokens import TokenRow
 from prereq.evaluation.generate import generate
 from prereq.model import adapters
-from prereq.model.attention import NAME as ROWS
 from prereq.model.loading import load_tokenizer
+from prereq.model.numerics import ROWS
 from prereq.training.objectives import SKILL, text_step
 from prereq.training.packed import PackedLM
 

@@ -25,7 +25,7 @@ from benchmarks.race import console, race
 from benchmarks.shapes import write
 from benchmarks.steps import DEVICE, adapted, command_line, prereq_step
 from prereq.config import Config, Training
-from prereq.model.attention import NAME as ROWS
+from prereq.model.numerics import ROWS
 from prereq.track import Tracker
 from prereq.training import loop
 from prereq.training.objectives import SKILL, Draw, Knowledge, Subject, skill_step, text_step

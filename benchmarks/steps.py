@@ -21,8 +21,8 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from benchmarks.shapes import SHAPES, random_weights, write
 from prereq.data.batches import TERMS, pack, split
 from prereq.data.tokens import Example, TokenRow
-from prereq.model.attention import NAME as ROWS
 from prereq.model.gguf import convert_smollm2
+from prereq.model.numerics import ROWS
 from prereq.training.objectives import SKILL
 from prereq.training.packed import PackedLM
 from prereq.training.padded import PaddedLM

@@ -19,7 +19,6 @@ from omegaconf import OmegaConf
 from rich.console import Console
 from rich.table import Table
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
 from prereq.config import Config, layer
 from prereq.config.compose import conf_dir, register_schema
 from prereq.errors import PrereqError

@@ -136,3 +136,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 _decoder = json.JSONDecoder(parse_constant=_not_a_number, object_pairs_hook=_object)
+
+
+def shipped(name: str) -> Path:
+    """The folder `conf` or `launchers`: inside the package in a wheel, beside it in a clone."""
+    package = Path(__file__).resolve().parent
+    for folder in (package / name, package.parent / name):
+        if folder.is_dir():
+            return folder
+    raise PrereqError(f"no {name}/ in {package} or {package.parent}; reinstall prereq")

@@ -53,6 +53,27 @@ def model_files(folder: Path) -> list[Path]:
     return [p for p in folder.iterdir() if p.suffix in MODEL_FILES and p.name != "manifest.json"]
 
 
+def adapter_folder(adapter: str) -> Path:
+    """The folder of an adapter given as a folder or a Hub id. Raises PrereqError where there is none."""
+    folder = Path(adapter)
+    if not folder.exists():
+        try:
+            folder = Path(snapshot_download(adapter, allow_patterns=["adapter_*"]))
+        except (OSError, ValueError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise PrereqError(
+                f"skill={adapter}: neither a local folder nor an adapter on the Hub in reach ({reason}); "
+                "give a folder in PEFT's format"
+            ) from None
+    lacking = [name for name in ADAPTER_FILES if not (folder / name).is_file()]
+    if lacking:
+        raise PrereqError(
+            f"skill={adapter}: no {lacking[0]} in {folder}; give a folder in PEFT's format, with its "
+            "weights as safetensors (prereq never reads pickle)"
+        )
+    return folder.resolve()
+
+
 def adapter_files(folder: Path) -> list[Path]:
     """The files of an adapter, those of each kept epoch among them."""
     return [p for name in ADAPTER_FILES for p in (folder / name, *folder.glob(f"epochs/*/{name}"))]

@@ -13,18 +13,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from prereq.config import files
 from prereq.config.schema import Config
-from prereq.errors import ConfigError, PrereqError
+from prereq.errors import ConfigError
+from prereq.files import shipped
 
 SCHEMAS = ("schema", "prereq_slurm")  # fields and types, not choices
 
 
 def conf_dir() -> Path:
-    """The packaged `prereq/conf` of a wheel, or `conf/` beside the package in a clone."""
-    package = Path(__file__).resolve().parent.parent
-    for folder in (package / "conf", package.parent / "conf"):
-        if (folder / "config.yaml").exists():
-            return folder
-    raise PrereqError(f"no conf/config.yaml in {package} or {package.parent}; reinstall prereq")
+    return shipped("conf")
 
 
 def register_schema() -> None:

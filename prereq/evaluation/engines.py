@@ -18,9 +18,8 @@ from prereq.evaluation import probe
 from prereq.evaluation.generate import Generation, generate
 from prereq.evaluation.plain import generate_plain
 from prereq.model import adapters
-from prereq.model.attention import NAME as ROWS
-from prereq.model.loading import attention_for, load_model
-from prereq.model.precision import product_dtype
+from prereq.model.loading import load_model
+from prereq.model.numerics import ROWS, attention_for, product_dtype
 from prereq.model.tables import check_ids, check_length
 from prereq.training.loop import device
 

@@ -10,7 +10,6 @@ from prereq.evaluation.requests import Item
 from prereq.evaluation.statistics import auroc, interval
 
 ANSWERS = 100  # of each split, epoch and plugged-in knowledge, in the table to read
-RULES = 2  # raised when a rule of scoring changes, so that stored scores are made anew
 Scorer = Callable[[str, Sequence[SkillRow]], float]
 
 

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 
+RULES = 2  # raised when a rule of scoring changes, so that stored scores are made anew
 ABSTENTION = "i don't know"
 MARKER = "final answer:"
 APOSTROPHES, QUOTES, DASHES = "’‘‚‛ʼʻʹ′`´‹›＇｀", "“”„‟«»″〝〞＂", "‐‑‒–—―−﹣－"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
+import scipy  # its stats are loaded when they are first used
 
 
 def interval(
@@ -18,7 +18,7 @@ def interval(
     if np.ptp(data) == 0:
         value = float(data[0])
         return _wilson(value, len(data)) if shares else (value, value)
-    result = stats.bootstrap(
+    result = scipy.stats.bootstrap(
         (data,),
         np.mean,
         n_resamples=resamples,
@@ -30,7 +30,7 @@ def interval(
 
 def _wilson(share: float, n: int) -> tuple[float, float]:
     """Wilson's score interval of a share of `n` rows (Wilson 1927), 95 %."""
-    z = stats.norm.ppf(0.975)
+    z = scipy.stats.norm.ppf(0.975)
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
     return float(max(0.0, middle - half)), float(min(1.0, middle + half))
@@ -41,7 +41,7 @@ def paired(first: Sequence[float], second: Sequence[float], seed: int = 0) -> fl
     difference = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
     if not difference.any():
         return 1.0
-    result = stats.permutation_test(
+    result = scipy.stats.permutation_test(
         (difference,),
         np.mean,
         permutation_type="samples",
@@ -53,5 +53,5 @@ def paired(first: Sequence[float], second: Sequence[float], seed: int = 0) -> fl
 
 def auroc(positive: Sequence[float], negative: Sequence[float]) -> float:
     """Probability that a positive's score is above a negative's (ties count half)."""
-    u = stats.mannwhitneyu(positive, negative, alternative="greater").statistic
+    u = scipy.stats.mannwhitneyu(positive, negative, alternative="greater").statistic
     return float(u) / (len(positive) * len(negative))

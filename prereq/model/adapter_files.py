@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import snapshot_download
 from peft import LoraConfig
 from peft.tuners.tuners_utils import check_target_module_exists
 from safetensors import SafetensorError
@@ -45,22 +44,6 @@ class Lora:
     config: dict[str, Any]
     scale: float
     pairs: dict[str, tuple[torch.Tensor, torch.Tensor]]
-
-
-def fetch(adapter: str) -> Path:
-    """The folder of an adapter given as a folder or a Hub id. Raises PrereqError where there is none."""
-    folder = Path(adapter)
-    if not folder.exists():
-        try:
-            folder = Path(snapshot_download(adapter, allow_patterns=["adapter_*"]))
-        except (OSError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise PrereqError(
-                f"skill={adapter}: neither a local folder nor an adapter on the Hub in reach ({reason}); "
-                "give a folder in PEFT's format"
-            ) from None
-    read_config(folder)
-    return folder.resolve()
 
 
 def read_config(folder: Path | str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from transformers import AttentionInterface
 
 from prereq.data.batches import to_device
+from prereq.model.numerics import ROWS
 from prereq.model.self_check import Unfit
 
 try:
@@ -25,8 +26,6 @@ try:
     KERNEL_TAKES = frozenset(signature(varlen_attn).parameters)  # releases differ
 except ImportError:  # torch before 2.10
     varlen_attn = None
-
-NAME = "rows"
 
 
 def in_place(device: torch.device, dtype: torch.dtype) -> bool:
@@ -203,9 +202,9 @@ def rows_attention(
     if softcap or s_aux is not None or narrow:
         window = f"a sliding window of {sliding_window} tokens (longest row {row_layout.longest})"
         what = "a soft cap" if softcap else "sinks" if s_aux is not None else window
-        raise Unfit(f"its attention has {what}, which attention `{NAME}` does not have")
+        raise Unfit(f"its attention has {what}, which attention `{ROWS}` does not have")
     return row_layout.attend(module.layer_idx, query, key, value, scaling, dropout)[None], None
 
 
 # Without a mask function beside it transformers makes no mask, and none is wanted.
-AttentionInterface.register(NAME, rows_attention)
+AttentionInterface.register(ROWS, rows_attention)

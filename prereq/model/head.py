@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
-from prereq.model.precision import product_dtype
+from prereq.model.numerics import product_dtype
 
 CHUNK = 2048  # labels whose logits stand in memory at once
 CAST_FROM = 150  # labels that make up for casting a head to the dtype of faster products

@@ -26,8 +26,7 @@ from prereq import ranks
 from prereq.config import ModelConfig
 from prereq.console import say
 from prereq.errors import PrereqError
-from prereq.model.attention import NAME as ROWS
-from prereq.model.precision import dtype_of
+from prereq.model.numerics import ROWS, attention_for, dtype_of
 
 transformers_logging.disable_progress_bar()  # our own bars are enough
 warnings.filterwarnings(
@@ -117,13 +116,6 @@ def _source(path: Path | str, config: ModelConfig) -> dict[str, Any]:
     """Where to read from: of a Hub id the commit that its key names."""
     revision = None if Path(path).is_dir() else config.revision
     return {"trust_remote_code": config.trust_remote_code, "revision": revision or "main"}
-
-
-def attention_for(config: ModelConfig, engine: str) -> str | None:
-    """The attention to load a model with. `auto`: `rows` for packs, else what transformers takes."""
-    if config.attn_implementation != "auto":
-        return config.attn_implementation
-    return ROWS if engine == "packed" else None
 
 
 def _check_loaded(path: Path | str, model: PreTrainedModel, loaded: dict) -> None:

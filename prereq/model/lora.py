@@ -18,7 +18,7 @@ from torch import nn
 from prereq.errors import PrereqError
 from prereq.model.adapters import lora_layers
 from prereq.model.dropout import add_kept, draw, drop
-from prereq.model.precision import product_dtype
+from prereq.model.numerics import product_dtype
 
 
 @dataclass

@@ -14,25 +14,21 @@ from prereq.artifacts import store
 from prereq.artifacts.spec import Artifact, Spec
 from prereq.config import Config, KnowledgeSource
 from prereq.errors import PrereqError
-from prereq.model import adapters
-from prereq.model.loading import load_model, load_tokenizer
-from prereq.stages import prepare
+from prereq.stages import choices, prepare
 from prereq.stages.data import data_set, text
 from prereq.stages.pretrain import base_model
 from prereq.stages.specs import Specs, require
-from prereq.training.loop import Part, Run, device, train
-from prereq.training.plan import text_plan, together
 
 
 def run(config: Config) -> list[Artifact]:
     """Every source of the recipe, or those named by `knowledge=[…]`."""
     specs = Specs(config)
-    if not specs.needed:
+    if not choices.needed(specs.config):
         raise PrereqError(
             f"dataset={config.dataset.name} has no knowledge sources; stage=cpt needs one"
         )
     prepare.check([specs])
-    return knowledge_adapters(specs, specs.needed)
+    return knowledge_adapters(specs, choices.needed(specs.config))
 
 
 def knowledge_adapters(specs: Specs, sources: Sequence[KnowledgeSource]) -> list[Artifact]:
@@ -77,16 +73,21 @@ def _train(
     together is what training them one by one would have been. Where they drop out, what is dropped
     depends on all of them: then all are trained, also those that are not missing.
     """
+    from prereq.model import adapters  # here, because what is found needs none of it
+    from prereq.model.loading import load_model, load_tokenizer
+    from prereq.training.loop import Part, Run, device, train
+    from prereq.training.plan import text_plan, together
+
     config, lora = specs.config, specs.config.adapter.knowledge
     tokenizer = load_tokenizer(base.path, config.model)
     folders = {spec.name: folder for spec, folder in missing.items()}
     sources = {source.name: source for source in config.dataset.knowledge}
     trained = [sources[name] for name in folders]
     if lora.dropout and config.stage.together:
-        trained = specs.trained_together(trained[0])
+        trained = choices.trained_together(specs.config, trained[0])
     plans, parts, counts = {}, [], {}
     for source in trained:
-        training = specs.knowledge_training(source)
+        training = choices.knowledge_training(specs.config, source)
         rows, counts[source.name] = text(specs, source, data.path, tokenizer)
         plan = text_plan(
             rows, training.batch_size, training.epochs, config.seed, route=(source.name,)

@@ -1,13 +1,14 @@
 """The data set of an experiment, and its rows as tokens: what knowledge and skill are trained on."""
 
+from __future__ import annotations
+
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
-from transformers import PreTrainedTokenizerBase
 
 from prereq.artifacts import store
 from prereq.artifacts.spec import Artifact
@@ -17,9 +18,14 @@ from prereq.data.rows import SkillRow
 from prereq.data.sources import read_skill, read_text
 from prereq.data.tokens import Cut, TokenRow, fitted, text_rows
 from prereq.errors import PrereqError
+from prereq.stages import choices
 from prereq.stages.specs import Specs
-from prereq.training.objectives import Subject
 from prereq.training.plan import fitted_subjects, subjects_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from prereq.training.objectives import Subject
 
 
 def data_set(specs: Specs) -> Artifact:
@@ -47,7 +53,9 @@ def text(
     """The rows of a knowledge source, and what the manifest says of them."""
     rows = text_rows(tokenizer, read_text(root, source.subset, source.split))
     name = f"knowledge {source.name}"
-    return _fitted_text(rows, specs, specs.knowledge_training(source).max_length, name)
+    return _fitted_text(
+        rows, specs, choices.knowledge_training(specs.config, source).max_length, name
+    )
 
 
 def pretraining(
@@ -55,7 +63,7 @@ def pretraining(
 ) -> tuple[list[TokenRow], dict[str, Any]]:
     """The rows that the small world's model is trained on."""
     rows = text_rows(tokenizer, read_text(root, "pretrain", "train"))
-    training = specs.training(specs.config.dataset.pretrain, "pretrain")
+    training = choices.pretraining(specs.config)
     return _fitted_text(rows, specs, training.max_length, "the text of stage=pretrain")
 
 
@@ -78,7 +86,7 @@ def subjects(
     rows = [row for split in recipe.splits for row in read_skill(root, recipe.subset, split)]
     where = f"dataset={config.dataset.name}, {recipe.subset}/{','.join(recipe.splits)}"
     every = subjects_of(method_rows(specs, rows), tokenizer, skill_versions(specs), where)
-    max_length = specs.skill_training.max_length
+    max_length = choices.skill_training(specs.config).max_length
     kept, cut = fitted_subjects(every, max_length, config.dataset.overlong, where)
     _note(where, cut, sum(len(subject.rows) for subject in every), max_length)
     return kept, {"subjects": len(kept)} | asdict(cut)
@@ -133,7 +141,7 @@ def method_rows(specs: Specs, rows: Sequence[SkillRow]) -> list[SkillRow]:
 def _check_kinds(specs: Specs, real: Sequence[SkillRow], fictitious: Sequence[SkillRow]) -> None:
     """Refuse knowledge that no row would be read beside, and fictitious methods without such rows."""
     method, data = specs.config.method, specs.config.dataset
-    kinds = {source.fictitious for source in specs.beside}
+    kinds = {source.fictitious for source in choices.beside(specs.config)}
     if method.fictitious and not fictitious:
         fits = "prereq_real" if method.knowledge and real else "sft"
         why = "uses fictitious rows"

@@ -5,9 +5,12 @@ adapter of every epoch was kept, the best epoch is the one with the highest accu
 `validation`; every method is scored there (`held_out`) and at its last epoch (`held_out_last`).
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prereq import track
 from prereq.artifacts import store
@@ -19,16 +22,15 @@ from prereq.data.sources import check_rows, read_values
 from prereq.data.tokens import prompt_ids
 from prereq.errors import PrereqError
 from prereq.evaluation import requests, score
-from prereq.evaluation.engines import engine
-from prereq.evaluation.generate import Generation
 from prereq.evaluation.requests import Item, Request
 from prereq.files import read_lines, write_json, write_lines
-from prereq.model.adapter_files import check_base
-from prereq.model.loading import load_tokenizer
-from prereq.stages import cpt, prepare, sft
+from prereq.stages import choices, cpt, prepare, sft
 from prereq.stages.data import data_set
 from prereq.stages.pretrain import base_model
 from prereq.stages.specs import Specs
+
+if TYPE_CHECKING:
+    from prereq.evaluation.generate import Generation
 
 
 def run(config: Config) -> Artifact:
@@ -56,7 +58,7 @@ def scores(specs: Specs) -> Artifact:
         result = score.table(
             answers,
             items,
-            specs.tests,
+            choices.tests(specs.config),
             config.eval.scoring,
             right,
             epochs,
@@ -77,8 +79,10 @@ def generations(specs: Specs) -> Artifact:
         return found
     config = specs.config
     data, base, skill = data_set(specs), base_model(specs), skill_adapter(specs)
-    plugged = cpt.knowledge_adapters(specs, specs.plugged)
-    plugs = {s.name: artifact for s, artifact in zip(specs.plugged, plugged, strict=True)}
+    plugged = cpt.knowledge_adapters(specs, choices.plugged(specs.config))
+    plugs = {
+        s.name: artifact for s, artifact in zip(choices.plugged(specs.config), plugged, strict=True)
+    }
     kept = _epochs(skill)
     if config.eval.engine == "server" and (plugs or len(kept) > 1):
         raise PrereqError(
@@ -87,6 +91,9 @@ def generations(specs: Specs) -> Artifact:
         )
 
     def make(folder: Path, _: track.Tracker) -> dict:
+        from prereq.evaluation.engines import engine  # here, because what is found needs none of it
+        from prereq.model.loading import load_tokenizer
+
         tokenizer = load_tokenizer(base.path, config.model)
         generate = engine(config.eval, config.model, config.stage.engine, base.path, tokenizer)
         items, last = _items(specs, data), max(kept)
@@ -109,9 +116,17 @@ def generations(specs: Specs) -> Artifact:
                         record = _record(generation, item.prompt, folders[0])
                         written.append({"split": test.name, **place, "item": number, **record})
 
-        answer(requests.by_epoch(specs.tests, list(kept)), f"answer {specs.name}, by epoch")
-        best = score.best_epoch(written, items, specs.tests, _scorer(specs, data), last)
-        answer(requests.at_the_end(specs.tests, best, last, plugs), f"answer {specs.name}")
+        answer(
+            requests.by_epoch(choices.tests(specs.config), list(kept)),
+            f"answer {specs.name}, by epoch",
+        )
+        best = score.best_epoch(
+            written, items, choices.tests(specs.config), _scorer(specs, data), last
+        )
+        answer(
+            requests.at_the_end(choices.tests(specs.config), best, last, plugs),
+            f"answer {specs.name}",
+        )
         write_lines(folder / "generations.jsonl", written)
         trained_on = skill.manifest.get("summary", {})
         return {"epochs": {"best": best, "last": last}, "trained_on": trained_on}
@@ -123,6 +138,8 @@ def generations(specs: Specs) -> Artifact:
 def skill_adapter(specs: Specs) -> Artifact:
     """The skill adapter: made here, or given by hand as a folder or Hub id."""
     if isinstance(specs.skill, Artifact):
+        from prereq.model.adapter_files import check_base
+
         check_base(specs.skill.path, base_model(specs).path)
         return specs.skill
     return sft.skill_adapter(specs)
@@ -159,4 +176,7 @@ def _epochs(skill: Artifact) -> dict[int, Path]:
 def _items(specs: Specs, data: Artifact) -> dict[str, list[Item]]:
     """Test split → its prompts."""
     dataset, scoring = specs.config.dataset, specs.config.eval.scoring
-    return {t.name: requests.items_of(dataset, scoring, data.path, t) for t in specs.tests}
+    return {
+        t.name: requests.items_of(dataset, scoring, data.path, t)
+        for t in choices.tests(specs.config)
+    }

@@ -1,8 +1,9 @@
 """Everything that a command will read, read and checked before anything is trained or loaded."""
 
-from collections.abc import Iterator, Sequence
+from __future__ import annotations
 
-from transformers import PretrainedConfig, PreTrainedTokenizerBase
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from prereq import ranks
 from prereq.artifacts.spec import Artifact
@@ -11,10 +12,11 @@ from prereq.data.sources import Wanted, check_rows, read_topics
 from prereq.data.tokens import prompt_ids
 from prereq.errors import PrereqError
 from prereq.evaluation.requests import items_of
-from prereq.model.loading import load_shape
-from prereq.model.tables import check_length
-from prereq.stages import data, pretrain
+from prereq.stages import choices, data, pretrain
 from prereq.stages.specs import Specs, missing
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 
 def check(experiments: Sequence[Specs]) -> None:
@@ -68,11 +70,11 @@ def generates(specs: Specs) -> bool:
 def missing_knowledge(specs: Specs) -> list[KnowledgeSource]:
     """The knowledge LoRAs that the command still has to train."""
     if specs.config.stage.name == "cpt":
-        needed = specs.needed
+        needed = choices.needed(specs.config)
     else:
-        needed = list(specs.beside) if trains_skill(specs) else []
+        needed = list(choices.beside(specs.config)) if trains_skill(specs) else []
         plugs = generates(specs) and missing(specs.generations)
-        needed += [s for s in (specs.plugged if plugs else ()) if s not in needed]
+        needed += [s for s in (choices.plugged(specs.config) if plugs else ()) if s not in needed]
     return [source for source in needed if missing(specs.knowledge(source))]
 
 
@@ -82,10 +84,10 @@ def tests(specs: Specs) -> list[Wanted]:
     if scoring == "long_form":
         read_topics(specs.config.dataset.topics)
         return []
-    plugged = frozenset(s.version for s in specs.plugged if s.version is not None)
+    plugged = frozenset(s.version for s in choices.plugged(specs.config) if s.version is not None)
     return [
         Wanted(t.subset, t.split, "test", scoring, plugged if t.plug_in else frozenset())
-        for t in specs.tests
+        for t in choices.tests(specs.config)
     ]
 
 
@@ -98,6 +100,8 @@ def _too_long(
     shape: PretrainedConfig,
 ) -> Iterator[str]:
     """Rows that do not fit `max_length`, and sequences that do not fit the model's positions."""
+    from prereq.model.tables import check_length
+
     checks = [lambda s=s, k=k: data.text(s, k, rows.path, tokenizer)[0] for s, k in sources]
     checks += [
         lambda s=s: [
@@ -112,7 +116,7 @@ def _too_long(
             yield str(error)
     for specs in testing:
         new = specs.config.eval.max_new_tokens
-        for test in specs.tests:
+        for test in choices.tests(specs.config):
             asked = items_of(specs.config.dataset, specs.config.eval.scoring, rows.path, test)
             longest = max(len(prompt_ids(tokenizer, item.rows[0].prompt)) for item in asked)
             try:
@@ -126,4 +130,6 @@ def _shape(specs: Specs) -> PretrainedConfig:
     """The base model's configuration."""
     if specs.config.model.source == "tiny":
         return pretrain.shape_of(specs.config.model.architecture, pretrain.world_tokenizer())
+    from prereq.model.loading import load_shape
+
     return load_shape(pretrain.base_model(specs).path, specs.config.model)

@@ -3,21 +3,22 @@
 `stage=pretrain` makes it: for the small world a Llama of two layers, trained on the world's text.
 """
 
-from pathlib import Path
+from __future__ import annotations
 
-import torch
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prereq import ranks, track
 from prereq.artifacts import store
 from prereq.artifacts.spec import Artifact
 from prereq.config import Architecture, Config
-from prereq.model.attention import NAME as ROWS
-from prereq.model.loading import load_tokenizer
+from prereq.model.numerics import ROWS
+from prereq.stages import choices
 from prereq.stages.data import data_set, pretraining
 from prereq.stages.specs import Specs
-from prereq.training.loop import Run, train
-from prereq.training.plan import text_plan
+
+if TYPE_CHECKING:
+    from transformers import LlamaConfig, PreTrainedTokenizerBase
 
 
 def run(config: Config) -> Artifact:
@@ -41,9 +42,15 @@ def base_model(specs: Specs) -> Artifact:
 def _trained(specs: Specs) -> Artifact:
     """The tiny model of this world."""
     config, data = specs.config, data_set(specs)
-    training = specs.training(config.dataset.pretrain, "pretrain")
+    training = choices.pretraining(config)
 
     def make(folder: Path, tracker: track.Tracker) -> dict:
+        import torch  # here, because what is found needs none of it
+        from transformers import LlamaForCausalLM
+
+        from prereq.training.loop import Run, train
+        from prereq.training.plan import text_plan
+
         tokenizer = world_tokenizer()
         rows, counts = pretraining(specs, data.path, tokenizer)
         plan = text_plan(rows, training.batch_size, training.epochs, config.seed, route=())
@@ -64,6 +71,8 @@ def tokenizer_of(specs: Specs) -> PreTrainedTokenizerBase:
     """The base model's tokenizer, which the small world has before its model is trained."""
     if specs.config.model.source == "tiny":
         return world_tokenizer()
+    from prereq.model.loading import load_tokenizer
+
     return load_tokenizer(base_model(specs).path, specs.config.model)
 
 
@@ -75,6 +84,8 @@ def world_tokenizer() -> PreTrainedTokenizerBase:
 
 def shape_of(shape: Architecture, tokenizer: PreTrainedTokenizerBase) -> LlamaConfig:
     """The tiny model's configuration, with the special tokens of its tokenizer."""
+    from transformers import LlamaConfig
+
     return LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=shape.width,

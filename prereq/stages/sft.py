@@ -10,15 +10,10 @@ from prereq import track
 from prereq.artifacts import store
 from prereq.artifacts.spec import Artifact
 from prereq.config import Config
-from prereq.model import adapters
-from prereq.model.loading import load_model, load_tokenizer
-from prereq.stages import cpt, prepare
+from prereq.stages import choices, cpt, prepare
 from prereq.stages.data import data_set, subjects
 from prereq.stages.pretrain import base_model
 from prereq.stages.specs import Specs, require
-from prereq.training.loop import Run, device, train
-from prereq.training.objectives import SKILL, Knowledge
-from prereq.training.plan import skill_plan
 
 
 def run(config: Config) -> Artifact:
@@ -37,23 +32,29 @@ def skill_adapter(specs: Specs) -> Artifact:
         require(config, specs.skill, stage)
 
     # The prerequisites: rows, base model, and the knowledge that the rows need.
-    data, base = data_set(specs), base_model(specs)
-    made = cpt.knowledge_adapters(specs, specs.beside)
-    knowledge = {s.name: artifact for s, artifact in zip(specs.beside, made, strict=True)}
+    data, base, sources = data_set(specs), base_model(specs), choices.beside(config)
+    made = cpt.knowledge_adapters(specs, sources)
+    knowledge = {s.name: artifact for s, artifact in zip(sources, made, strict=True)}
 
     def make(folder: Path, tracker: track.Tracker) -> dict:
-        training = specs.skill_training
+        from prereq.model import adapters  # here, because what is found needs none of it
+        from prereq.model.loading import load_model, load_tokenizer
+        from prereq.training.loop import Run, device, train
+        from prereq.training.objectives import SKILL, Knowledge
+        from prereq.training.plan import skill_plan
+
+        training = choices.skill_training(config)
         tokenizer = load_tokenizer(base.path, config.model)
         learnt, counts = subjects(specs, data.path, tokenizer)
         plan = skill_plan(
             learnt,
-            [Knowledge(s.name, s.form, s.fictitious, s.version) for s in specs.beside],
+            [Knowledge(s.name, s.form, s.fictitious, s.version) for s in sources],
             batch_size=training.batch_size,
             draw_group=recipe.draw_group,
             epochs=training.epochs,
             seed=config.seed,
             alternate=recipe.alternate,
-            real_weight=specs.real_weight,
+            real_weight=choices.real_weight(config),
         )
 
         model = load_model(base.path, config.model, config.stage.engine, device())

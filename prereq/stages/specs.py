@@ -14,16 +14,13 @@ import torch
 
 from prereq.artifacts import external, store
 from prereq.artifacts.spec import Artifact, Spec, experiment_of
-from prereq.config import Config, KnowledgeSource, LoraSettings, TestSplit, Training, layer
+from prereq.config import Config, KnowledgeSource, LoraSettings, TestSplit
 from prereq.data.sources import split_files
 from prereq.data.splits import check_root, is_local
 from prereq.errors import PrereqError
-from prereq.evaluation import score
-from prereq.model.adapter_files import fetch
-from prereq.model.loading import attention_for
-from prereq.model.precision import dtype_of, product_dtype
-from prereq.stages import identity
-from prereq.training.loop import device
+from prereq.evaluation.scoring import RULES
+from prereq.model.numerics import attention_for, device_type, dtype_of, product_dtype
+from prereq.stages import choices, identity
 
 EDITION = 1  # of the embedded data: raised when the same sizes and seed give other text
 ROWS = ("fictitious", "real", "known_only", "popular")  # what a method says of its rows
@@ -84,7 +81,7 @@ class Specs:
         content = {
             "data": self.rows("pretrain", "train"),
             "architecture": model.architecture,
-            "training": self.training(self.config.dataset.pretrain, "pretrain"),
+            "training": choices.pretraining(self.config),
             "seed": self.config.seed,
         }
         return self._spec("base", "pretrained", content, {"seed": self.config.seed})
@@ -97,65 +94,30 @@ class Specs:
         content = {
             "base": self.base,
             "data": self.rows(source.subset, source.split),
-            "training": self.knowledge_training(source),
+            "training": choices.knowledge_training(self.config, source),
             "seed": self.config.seed,
         } | self._trained(lora)
         if lora.dropout and self.config.stage.together:  # what is dropped depends on the others
-            content["together"] = [s.name for s in self.trained_together(source)]
+            content["together"] = [s.name for s in choices.trained_together(self.config, source)]
         labels = {"seed": self.config.seed, "form": source.form, "fictitious": source.fictitious}
         return self._spec("knowledge", source.name, content, labels | {"version": source.version})
-
-    def knowledge_training(self, source: KnowledgeSource) -> Training:
-        return self.training(self.config.dataset.knowledge_training, "cpt", source=source.training)
-
-    def trained_together(self, source: KnowledgeSource) -> list[KnowledgeSource]:
-        """The sources whose LoRAs are trained in one pass with that of `source`."""
-        return self.needed if self.config.stage.together else [source]
-
-    @cached_property
-    def needed(self) -> list[KnowledgeSource]:
-        """The knowledge that this command may have to train."""
-        if self.config.stage.name == "cpt":
-            wanted = self.config.knowledge
-            return [s for s in self.config.dataset.knowledge if wanted is None or s.name in wanted]
-        return self.beside + [source for source in self.plugged if source not in self.beside]
-
-    @cached_property
-    def beside(self) -> list[KnowledgeSource]:
-        """The knowledge that stands beside the skill: of the kinds of rows that the method uses."""
-        method = self.config.method
-        if not method.knowledge or self.config.skill:
-            return []
-        wanted = {True} if method.fictitious else set()
-        wanted |= {False} if method.real else set()
-        forms = method.forms or ["passage", "statement"]
-        sources = self.config.dataset.knowledge
-        return [s for s in sources if s.fictitious in wanted and s.form in forms]
-
-    @cached_property
-    def plugged(self) -> list[KnowledgeSource]:
-        """The knowledge plugged in, in turn, where a test split asks for it: all that is fictitious."""
-        evaluates = self.config.stage.name in ("eval", "pipeline")
-        asked = evaluates and any(test.plug_in for test in self.tests)
-        if not self.config.method.knowledge or not asked:
-            return []
-        return [source for source in self.config.dataset.knowledge if source.fictitious]
 
     @cached_property
     def skill(self) -> Spec | Artifact:
         """The skill LoRA of the method, or the adapter that is given."""
         config, recipe, method = self.config, self.config.dataset.skill, self.config.method
         if config.skill:
-            folder = fetch(config.skill)
+            folder = external.adapter_folder(config.skill)
             return Artifact(folder, external.digest(external.adapter_files(folder), folder))
         objective: dict[str, Any] = {"draw_group": recipe.draw_group}
-        if self.beside:  # without knowledge there is nothing to alternate and no plain term to add
-            objective |= {"alternate": recipe.alternate, "real_weight": self.real_weight}
+        beside = choices.beside(config)
+        if beside:  # without knowledge there is nothing to alternate and no plain term to add
+            objective |= {"alternate": recipe.alternate, "real_weight": choices.real_weight(config)}
             if config.adapter.frozen_dropout:
                 objective["frozen_dropout"] = config.adapter.knowledge.dropout
         knowledge = [
             {"adapter": self.knowledge(s)} | {key: getattr(s, key) for key in DRAWN_BY}
-            for s in self.beside
+            for s in beside
         ]
         rows = {key: getattr(method, key) for key in ROWS}
         content = {
@@ -164,38 +126,14 @@ class Specs:
             "rows": rows | {"entities": config.dataset.fictitious_entities},
             "knowledge": knowledge,
             "objective": objective,
-            "training": self.skill_training,
+            "training": choices.skill_training(config),
             "keep_epochs": recipe.keep_epochs,
             "seed": config.seed,
         } | self._trained(config.adapter.skill)
         labels = {"method": method.name, "seed": config.seed, "changes": identity.changes(config)}
         return self._spec("skill", method.name, content, labels)
 
-    @property
-    def skill_training(self) -> Training:
-        return self.training(self.config.dataset.skill.training, "sft", "eval", "pipeline")
-
-    @property
-    def real_weight(self) -> float:
-        """The weight of the skill-only loss on real rows; 0 where no knowledge stands beside the skill."""
-        if not self.beside:
-            return 0.0
-        of_method = self.config.method.real_weight
-        return self.config.dataset.skill.real_weight if of_method is None else of_method
-
     # Evaluation.
-
-    @property
-    def tests(self) -> list[TestSplit]:
-        """The test splits of the recipe; for long-form evaluation, its topics."""
-        if self.config.eval.scoring == "long_form":
-            return [TestSplit(name="topics", subset="topics", split="topics", epochs="last")]
-        if not self.config.dataset.tests:
-            raise PrereqError(
-                f"dataset={self.config.dataset.name} names no test split; add one to dataset.tests, or use "
-                "eval=long_form"
-            )
-        return self.config.dataset.tests
 
     @cached_property
     def generations(self) -> Spec:
@@ -203,8 +141,12 @@ class Specs:
         content = {
             "skill": self.skill,
             "base": self.base,
-            "plugs": {source.name: self.knowledge(source) for source in self.plugged},
-            "tests": [{"test": test, "rows": self._asked(test)} for test in self.tests],
+            "plugs": {
+                source.name: self.knowledge(source) for source in choices.plugged(self.config)
+            },
+            "tests": [
+                {"test": test, "rows": self._asked(test)} for test in choices.tests(self.config)
+            ],
         } | self._answering()
         return self._spec("generations", self.name, content, self._labels())
 
@@ -217,7 +159,7 @@ class Specs:
         who = {"skill": self.skill, "base": self.base} | self._answering()
         splits = {
             test.name: experiment_of({"test": test, "rows": self._asked(test)})
-            for test in self.tests
+            for test in choices.tests(self.config)
         }
         base = self.base.path if isinstance(self.base, Artifact) else self.base.path.name
         method = self.config.method
@@ -228,7 +170,7 @@ class Specs:
             if isinstance(self.base, Spec)
             else self.base.reference,
             "splits": splits,
-            "roles": {test.name: test.role for test in self.tests},
+            "roles": {test.name: test.role for test in choices.tests(self.config)},
             "family": "oracle"
             if method.known_only
             else "prerequisite"
@@ -254,7 +196,7 @@ class Specs:
         """In which numbers the base is held and multiplied; the padded engine, where it is used."""
         config = self.config
         dtype = dtype_of(config.model)
-        products = product_dtype(device().type, getattr(torch, dtype))
+        products = product_dtype(device_type(), getattr(torch, dtype))
         found: dict[str, Any] = {"dtype": dtype, "products": str(products).removeprefix("torch.")}
         if config.model.quantize:
             found["quantize"] = config.model.quantize
@@ -273,7 +215,7 @@ class Specs:
 
     def _scoring(self) -> dict[str, Any]:
         """How answers are scored."""
-        found: dict[str, Any] = {"scoring": self.config.eval.scoring, "rules": score.RULES}
+        found: dict[str, Any] = {"scoring": self.config.eval.scoring, "rules": RULES}
         if found["scoring"] == "facts":
             local = isinstance(self.data, Artifact) and is_local(self.data.path)
             file = Path(self.data.path) / "values.json"
@@ -286,7 +228,9 @@ class Specs:
         """How answers are generated, and by which rows the epoch that answers is chosen."""
         config = self.config
         content = {"max_new_tokens": config.eval.max_new_tokens} | self._scoring()
-        content["selection"] = [self._asked(t) for t in self.tests if t.role == "selection"]
+        content["selection"] = [
+            self._asked(t) for t in choices.tests(self.config) if t.role == "selection"
+        ]
         if config.eval.engine == "server":
             return content | {"server": [config.eval.server, config.eval.served_as]}
         return content | self._computed()
@@ -302,13 +246,6 @@ class Specs:
         """What reports call a skill and what is made from it."""
         labels = {"method": self.name, "seed": self.config.seed}
         return labels | {"changes": identity.changes(self.config)}
-
-    def training(self, recipe: Training, *stages: str, source: Training | None = None) -> Training:
-        """The recipe with the source's differences and, in one of `stages`, what `stage.…` sets."""
-        changes = [source] if source else []
-        if self.config.stage.name in stages:
-            changes.append(self.config.stage)
-        return layer(recipe, *changes)
 
 
 def _pinned(config: Config) -> Config:

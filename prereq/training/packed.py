@@ -8,10 +8,10 @@ from torch import nn
 from prereq.data import batches
 from prereq.data.batches import Pack
 from prereq.data.tokens import Example
-from prereq.model.attention import NAME as ROWS
 from prereq.model.attention import RowLayout, in_place
 from prereq.model.head import label_losses
 from prereq.model.lora import route
+from prereq.model.numerics import ROWS
 
 
 class PackedLM(nn.Module):

@@ -203,7 +203,8 @@ def test_sigterm_stops_every_worker_and_the_same_command_goes_on(run_cli, small_
     overrides = [*small_world, "stage.processes=2", "stage.checkpoint_seconds=0"]
     overrides += [
         "dataset.skill.training.epochs=40",
-        "dataset.methods=[sft,sft_fictitious,sft_known]",
+        "dataset.skill.keep_epochs=false",
+        "dataset.methods=[sft,sft_fictitious]",
     ]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     process = subprocess.Popen(
@@ -222,7 +223,7 @@ def test_sigterm_stops_every_worker_and_the_same_command_goes_on(run_cli, small_
     assert process.returncode == 75 and "the same command goes on" in said
     assert list(skill.glob(".*.partial/checkpoint")) and not list(skill.glob("*/manifest.json"))
     assert list(skill.glob(".*.lock")) == []
-    resumed = run_cli(*overrides, cwd=tmp_path)
+    resumed = run_cli(*overrides, "stage.checkpoint_seconds=60", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     for artifact in skill.glob("sft*"):
         lines = (artifact / "metrics.jsonl").read_text().splitlines()

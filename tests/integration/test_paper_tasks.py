@@ -36,7 +36,13 @@ def task(place: Path, name: str, model: str = "llama") -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("name", "sources"), [("popqa", 8), ("hotpotqa", 4), ("bio", 10), ("medical", 10)]
+    ("name", "sources"),
+    [
+        ("popqa", 8),
+        ("bio", 10),
+        pytest.param("hotpotqa", 4, marks=pytest.mark.slow),
+        pytest.param("medical", 10, marks=pytest.mark.slow),
+    ],
 )
 def test_cpt_sft_eval(run_cli, place, name, sources):
     apart = [*task(place, name), "output_dir=apart"]  # other tests make their own of these tasks

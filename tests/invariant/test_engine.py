@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from prereq.data.batches import pack, padding, split
 from prereq.data.tokens import TokenRow
-from prereq.model.attention import NAME as ROWS
 from prereq.model.attention import RowLayout
+from prereq.model.numerics import ROWS
 from prereq.model.self_check import Unfit
 from prereq.training.objectives import Draw, Knowledge, Subject, skill_step, text_step
 from prereq.training.packed import PackedLM

@@ -41,7 +41,7 @@ def alone(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("processes", [2, 4])
+@pytest.mark.parametrize("processes", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_several_processes_end_with_the_weights_of_one(alone, tmp_path, processes):
     run(tmp_path, processes)
     compare(alone, tmp_path)

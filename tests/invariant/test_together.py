@@ -8,8 +8,8 @@ import torch
 from prereq.config import Config, LoraSettings, Training
 from prereq.data.tokens import TokenRow
 from prereq.model import adapters
-from prereq.model.attention import NAME as ROWS
 from prereq.model.dropout import add_kept, draw, drop
+from prereq.model.numerics import ROWS
 from prereq.track import Tracker
 from prereq.training.loop import Part, Run, train
 from prereq.training.plan import text_plan, together

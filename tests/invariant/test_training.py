@@ -12,7 +12,7 @@ from prereq.data.tokens import TokenRow
 from prereq.errors import Preempted
 from prereq.evaluation.generate import generate
 from prereq.model import adapters
-from prereq.model.attention import NAME as ROWS
+from prereq.model.numerics import ROWS
 from prereq.track import Tracker
 from prereq.training.loop import Run, train
 from prereq.training.objectives import SKILL, Knowledge, Subject

@@ -1,11 +1,19 @@
-"""In which dtype a base model is stored, and in which a machine multiplies.
+"""How a base model computes: the dtype it is stored in, the one of its products, its attention.
 
-Both follow from the hardware and nothing that is measured, because keys of artifacts hold them.
+All follow from the hardware and nothing that is measured, because keys of artifacts hold them.
 """
 
 import torch
 
 from prereq.config import ModelConfig
+
+ROWS = "rows"  # attention over packed rows: see prereq.model.attention
+
+
+def device_type() -> str:
+    """`cuda`, `mps`, … where there is one, else `cpu`."""
+    found = torch.accelerator.current_accelerator(check_available=True)
+    return found.type if found else "cpu"
 
 
 def dtype_of(config: ModelConfig) -> str:
@@ -33,3 +41,10 @@ def product_dtype(device: str, stored: torch.dtype) -> torch.dtype:
     units = {torch.bfloat16: "_is_amx_tile_supported", torch.float16: "_is_amx_fp16_supported"}
     native = getattr(torch.cpu, units.get(stored, ""), lambda: False)()
     return stored if native else torch.float32
+
+
+def attention_for(config: ModelConfig, engine: str) -> str | None:
+    """The attention to load a model with. `auto`: `rows` for packs, else what transformers takes."""
+    if config.attn_implementation != "auto":
+        return config.attn_implementation
+    return ROWS if engine == "packed" else None

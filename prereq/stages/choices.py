@@ -1,0 +1,80 @@
+"""What a command takes from its recipe: which knowledge, which tests, which training values."""
+
+from prereq.config import Config, KnowledgeSource, TestSplit, Training, layer
+from prereq.errors import PrereqError
+
+
+def needed(config: Config) -> list[KnowledgeSource]:
+    """The knowledge that this command may have to train."""
+    if config.stage.name == "cpt":
+        wanted = config.knowledge
+        return [s for s in config.dataset.knowledge if wanted is None or s.name in wanted]
+    first = beside(config)
+    return first + [source for source in plugged(config) if source not in first]
+
+
+def beside(config: Config) -> list[KnowledgeSource]:
+    """The knowledge that stands beside the skill: of the kinds of rows that the method uses."""
+    method = config.method
+    if not method.knowledge or config.skill:
+        return []
+    wanted = {True} if method.fictitious else set()
+    wanted |= {False} if method.real else set()
+    forms = method.forms or ["passage", "statement"]
+    return [s for s in config.dataset.knowledge if s.fictitious in wanted and s.form in forms]
+
+
+def plugged(config: Config) -> list[KnowledgeSource]:
+    """The knowledge plugged in, in turn, where a test split asks for it: all that is fictitious."""
+    evaluates = config.stage.name in ("eval", "pipeline")
+    asked = evaluates and any(test.plug_in for test in tests(config))
+    if not config.method.knowledge or not asked:
+        return []
+    return [source for source in config.dataset.knowledge if source.fictitious]
+
+
+def trained_together(config: Config, source: KnowledgeSource) -> list[KnowledgeSource]:
+    """The sources whose LoRAs are trained in one pass with that of `source`."""
+    return needed(config) if config.stage.together else [source]
+
+
+def tests(config: Config) -> list[TestSplit]:
+    """The test splits of the recipe; for long-form evaluation, its topics."""
+    if config.eval.scoring == "long_form":
+        return [TestSplit(name="topics", subset="topics", split="topics", epochs="last")]
+    if not config.dataset.tests:
+        raise PrereqError(
+            f"dataset={config.dataset.name} names no test split; add one to dataset.tests, or use "
+            "eval=long_form"
+        )
+    return config.dataset.tests
+
+
+def real_weight(config: Config) -> float:
+    """The weight of the skill-only loss on real rows; 0 where no knowledge stands beside the skill."""
+    if not beside(config):
+        return 0.0
+    of_method = config.method.real_weight
+    return config.dataset.skill.real_weight if of_method is None else of_method
+
+
+def pretraining(config: Config) -> Training:
+    return _training(config, config.dataset.pretrain, "pretrain")
+
+
+def knowledge_training(config: Config, source: KnowledgeSource) -> Training:
+    return _training(config, config.dataset.knowledge_training, "cpt", source=source.training)
+
+
+def skill_training(config: Config) -> Training:
+    return _training(config, config.dataset.skill.training, "sft", "eval", "pipeline")
+
+
+def _training(
+    config: Config, recipe: Training, *stages: str, source: Training | None = None
+) -> Training:
+    """The recipe with the source's differences and, in one of `stages`, what `stage.…` sets."""
+    changes = [source] if source else []
+    if config.stage.name in stages:
+        changes.append(config.stage)
+    return layer(recipe, *changes)
