@@ -3,20 +3,15 @@
 import sys
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
-
 from prereq import track
 from prereq.artifacts.spec import Artifact, Spec
-from prereq.config.compose import conf_dir, register_schema
 from prereq.errors import Preempted
+from tests.configs import composed
 
 
 def job(folder: Path, name: str, tracker: str, steps: int, first=0, stop=None) -> Artifact:
     """Log steps [first, steps) and publish; with `stop`, be told to stop there instead."""
-    register_schema()
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        config = OmegaConf.to_object(compose("config", [f"tracker={tracker}", "method=sft"]))
+    config = composed(f"tracker={tracker}", "method=sft")
     config.output_dir = str(folder)
     spec = Spec(folder, "world", "tiny", "skill", name, {"name": name, "training": {"epochs": 3}})
 

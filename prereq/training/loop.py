@@ -119,7 +119,7 @@ def train(
     first = checkpoints.load(run.folder, everything, optimizer, plan.steps)
     log = StepLog(run.tracker, plan.terms, first)
     stop = Asked()
-    saved = time.monotonic()
+    saved, kept = time.monotonic(), first
     with progress(run.label, plan.steps, first) as advance, stop:
         for step in range(first, plan.steps):
             for part, group in zip(parts, optimizer.param_groups, strict=True):
@@ -147,10 +147,10 @@ def train(
             if stopping or due or last or accelerator.num_processes > 1:
                 log.flush()
             if log.broken:  # in all processes: they log the same numbers
-                raise not_finite(run, log.broken)
+                raise not_finite(run, log.broken, kept)
             if stopping or due:
                 checkpoints.save(run.folder, done, plan.steps, everything, optimizer)
-                saved = time.monotonic()
+                saved, kept = time.monotonic(), done
             if stopping:
                 raise Preempted(
                     f"{run.label}: stopped at step {done} of {plan.steps}; checkpoint saved"
@@ -176,10 +176,11 @@ def language_model(
     return lm
 
 
-def not_finite(run: Run, what: str) -> PrereqError:
-    """A run whose numbers are lost: nothing of it is published, and its checkpoint is of before."""
+def not_finite(run: Run, what: str, kept: int) -> PrereqError:
+    """A run whose numbers are lost: nothing of it is published; its checkpoint is of step `kept`."""
+    last = f"the last checkpoint is of step {kept}" if kept else "no checkpoint was saved before"
     return PrereqError(
-        f"{run.label}: {what}. Nothing is published. Checkpoints are of steps before that one. Lower "
+        f"{run.label}: {what}. Nothing is published; {last}. Lower "
         f"stage.learning_rate ({run.training.learning_rate:g} now); in 16 bits model.dtype=float32 may "
         "help as well"
     )

@@ -9,7 +9,7 @@ import torch
 
 from prereq.config import Config, LoraSettings, Training
 from prereq.data.tokens import TokenRow
-from prereq.errors import Preempted
+from prereq.errors import Preempted, PrereqError
 from prereq.evaluation.generate import generate
 from prereq.model import adapters
 from prereq.model.numerics import ROWS
@@ -142,6 +142,27 @@ def test_sigterm_saves_a_checkpoint_and_asks_to_be_resumed(tiny_llama, knowledge
         )
     position = json.loads((tmp_path / "run" / "checkpoint" / "position.json").read_text())
     assert (position["step"], position["steps"]) == (5, 9)
+
+
+@pytest.mark.parametrize("kept", [0, 4])
+def test_a_loss_that_is_no_number_stops_the_run_and_names_step_and_rows(
+    tiny_llama, knowledge_folders, tmp_path, kept
+):
+    model, steps = skill_model(tiny_llama, knowledge_folders), plan()
+
+    def step(index):
+        if index == 4:
+            with torch.no_grad():
+                next(p for p in model.parameters() if p.requires_grad)[0, 0] = float("nan")
+        return steps.step(index)
+
+    run = run_in(tmp_path / "run", checkpoint_seconds=0 if kept else 600)
+    with pytest.raises(PrereqError, match=r"step 4 .* has loss nan .* its rows are \d") as error:
+        train(model, replace(steps, step=step), run, DROPOUT)
+    last = f"checkpoint is of step {kept}" if kept else "no checkpoint was saved"
+    assert last in str(error.value) and "stage.learning_rate" in str(error.value)
+    assert (tmp_path / "run/metrics.jsonl").read_text().count("\n") == 4
+    assert (tmp_path / "run/checkpoint").exists() == bool(kept)
 
 
 def test_greedy_generation_equals_row_by_row_generate(tiny_llama):

@@ -1,12 +1,10 @@
 """Every recipe value of the four published tasks, against the tables written out again here."""
 
 import pytest
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
-from prereq.config import Config, layer
+from prereq.config import layer
 from prereq.config.checks import problems
-from prereq.config.compose import conf_dir, register_schema
+from tests.configs import composed
 
 # name: (form, fictitious, version, split, max length, epochs, batch)
 KNOWLEDGE = {
@@ -61,15 +59,9 @@ SKILL = {
 MODULES = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
 
 
-def config_of(*overrides: str) -> Config:
-    register_schema()
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return OmegaConf.to_object(compose("config", list(overrides)))
-
-
 @pytest.mark.parametrize("dataset", KNOWLEDGE)
 def test_knowledge_recipes_are_the_published_ones(dataset):
-    config = config_of(f"dataset={dataset}")
+    config = composed(f"dataset={dataset}")
     found = {}
     for source in config.dataset.knowledge:
         t = layer(config.dataset.knowledge_training, source.training)
@@ -82,7 +74,7 @@ def test_knowledge_recipes_are_the_published_ones(dataset):
 
 @pytest.mark.parametrize("dataset", SKILL)
 def test_skill_recipes_are_the_published_ones(dataset):
-    config = config_of(f"dataset={dataset}")
+    config = composed(f"dataset={dataset}")
     r, length, epochs, batch, lr, weight, group, splits, method, scoring = SKILL[dataset]
     skill, t = config.dataset.skill, config.dataset.skill.training
     assert (t.max_length, t.epochs, t.batch_size, t.learning_rate) == (length, epochs, batch, lr)
@@ -101,8 +93,8 @@ def test_skill_recipes_are_the_published_ones(dataset):
 
 
 def test_prompts_of_the_long_form_tasks():
-    assert config_of("dataset=bio").dataset.prompt == "Generate a biography for {name}."
-    assert config_of("dataset=medical").dataset.prompt == "Tell me about {name}."
+    assert composed("dataset=bio").dataset.prompt == "Generate a biography for {name}."
+    assert composed("dataset=medical").dataset.prompt == "Tell me about {name}."
 
 
 @pytest.mark.parametrize(
@@ -121,6 +113,6 @@ def test_prompts_of_the_long_form_tasks():
     ],
 )
 def test_methods(method, fields):
-    m = config_of("dataset=hotpotqa", f"method={method}").method
+    m = composed("dataset=hotpotqa", f"method={method}").method
     assert (m.fictitious, m.real, m.knowledge, m.real_weight, m.forms) == fields
     assert m.popular == (method == "popular")

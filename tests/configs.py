@@ -1,0 +1,13 @@
+"""A configuration as the command line composes it."""
+
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from prereq.config import Config
+from prereq.config.compose import conf_dir, register_schema
+
+
+def composed(*overrides: str) -> Config:
+    register_schema()
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return OmegaConf.to_object(compose("config", list(overrides)))
