@@ -24,9 +24,9 @@ from benchmarks import rows as profiles
 from benchmarks.race import console, race
 from benchmarks.shapes import write
 from benchmarks.steps import DEVICE, adapted, command_line, prereq_step
-from prereq.config import Config, Training
+from prereq.config import Training
 from prereq.model.numerics import ROWS
-from prereq.track import Tracker
+from prereq.tracking.metrics import Tracker
 from prereq.training import loop
 from prereq.training.objectives import SKILL, Draw, Knowledge, Subject, skill_step, text_step
 from prereq.training.packed import PackedLM
@@ -164,7 +164,7 @@ def overhead(tiny: Path, rng: random.Random) -> Table:
     torch.optim.AdamW.step = timed(kept[2])
     try:
         with tempfile.TemporaryDirectory() as folder:
-            tracker = Tracker(Config(), None, Path(folder))
+            tracker = Tracker(folder=Path(folder))
             training = Training(1, 16, 1e-3, 0.0, 0.999, 0.1, 64)
             run = loop.Run(
                 "overhead tiny model", training, "packed", 4096, 600, 1, Path(folder), tracker

@@ -6,7 +6,7 @@
     python launchers/wandb_dashboard.py --entity TEAM --group popqa/llama3_8b --split test
 
 Both show the same panels: the methods compared, a sweep in parallel coordinates, and training
-curves by knowledge source. Panels only name what `prereq.wandb_runs` logs (docs/dashboards.md).
+curves by knowledge source. Panels only name what `prereq.tracking.wandb` logs (docs/dashboards.md).
 """
 
 import argparse

@@ -2,12 +2,12 @@
 
 import signal
 
-from prereq import stopping
+from prereq.runtime import signals
 
 if __name__ == "__mp_main__":  # a worker, while it starts: Ctrl-C is for the parent, which tells it
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 else:
-    stopping.at_once()
+    signals.at_once()
 
 from prereq.command import STAGES, main
 

@@ -22,13 +22,14 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from prereq import __version__, ranks, stopping, sweeps
+from prereq import __version__
 from prereq.config.build import build
 from prereq.config.command_line import arguments, check, compared, recipe
 from prereq.config.compose import Composer, conf_dir, register_schema
 from prereq.config.files import reason
-from prereq.console import console
 from prereq.errors import BUG, ConfigError, Failed, Preempted, explained
+from prereq.runtime import ranks, signals, sweeps
+from prereq.runtime.console import console
 
 STAGES = {
     "pretrain": "prereq.stages.pretrain",
@@ -43,11 +44,11 @@ STAGES = {
 def run(cfg: DictConfig) -> float | None:
     """One job: the composed configuration as dataclasses, checked, to the runner of its stage.
 
-    Returns the value that a sweeper optimises: see `prereq.sweeps.outcome`.
+    Returns the value that a sweeper optimises: see `prereq.runtime.sweeps.outcome`.
     """
     context = HydraConfig.get()
     try:
-        with sweeps.recorded() as job, stopping.unaltered():
+        with sweeps.recorded() as job, signals.unaltered():
 
             def compose(overrides: Sequence[str]) -> DictConfig:
                 return hydra.compose(context.job.config_name, list(overrides))
@@ -56,7 +57,7 @@ def run(cfg: DictConfig) -> float | None:
             methods = compared(cfg, overrides, compose)
             config = build(cfg, methods)
             config.recipe = recipe(overrides, context.runtime.choices, methods, compose)
-            with stopping.imports():
+            with signals.imports():
                 stage = importlib.import_module(STAGES[config.stage.name])
             made = stage.run(config)
             job.score, job.measure, job.artifact = sweeps.outcome(made, config.method.name)
@@ -85,10 +86,10 @@ def main() -> None:
     except KeyboardInterrupt:
         if ranks.first():
             console.print("\ninterrupted: the same command goes on from the last checkpoint")
-        sys.exit(stopping.INTERRUPTED)
+        sys.exit(signals.INTERRUPTED)
     finally:
         sweeps.show()
-        stopping.at_once()
+        signals.at_once()
 
 
 def _main(words: list[str]) -> None:
@@ -109,9 +110,9 @@ def _main(words: list[str]) -> None:
         args.overrides, folder = check(args)
         if not args.cfg:
             _make(folder)
-    stopping.unwind()
+    signals.unwind()
     try:
-        with stopping.unaltered():
+        with signals.unaltered():
             _run_hydra(args, parser, run, str(conf_dir()), "config")
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError([reason(error)]) from None

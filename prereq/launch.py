@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from prereq.files import shipped
+from prereq.runtime.files import shipped
 
 RUNS = {".py": (sys.executable,), ".sh": ("bash",), "": ("bash",)}
 

@@ -3,9 +3,11 @@
 import sys
 from pathlib import Path
 
-from prereq import track
 from prereq.artifacts.spec import Artifact, Spec
 from prereq.errors import Preempted
+from prereq.stages.choices import recorded
+from prereq.tracking.metrics import Tracker
+from prereq.tracking.obtain import obtain
 from tests.configs import composed
 
 
@@ -15,7 +17,7 @@ def job(folder: Path, name: str, tracker: str, steps: int, first=0, stop=None) -
     config.output_dir = str(folder)
     spec = Spec(folder, "world", "tiny", "skill", name, {"name": name, "training": {"epochs": 3}})
 
-    def make(scratch: Path, tracker: track.Tracker) -> dict:
+    def make(scratch: Path, tracker: Tracker) -> dict:
         (scratch / "checkpoint").mkdir(exist_ok=True)  # so that a second attempt resumes
         tracker.resume(first)
         for step in range(first, steps):
@@ -26,7 +28,7 @@ def job(folder: Path, name: str, tracker: str, steps: int, first=0, stop=None) -
         return {"summary": {"steps": steps}}
 
     uses = [Artifact("someone/data", "someone/data")]
-    return track.obtain(spec, config, make, uses=uses, collective=True)
+    return obtain(spec, recorded(config), make, uses=uses, collective=True)
 
 
 def values(name: str, step: int) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 What differs from the plugin: a job that is told to stop saves its checkpoint and is queued again,
 whichever signal tells it; a job that SLURM kills is noticed without an accounting database and
-leaves the others running; every job keeps the record of which `prereq.sweeps` makes the table.
+leaves the others running; every job keeps the record of which `prereq.runtime.sweeps` makes the table.
 """
 
 import os
@@ -24,10 +24,10 @@ from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLaunche
 from omegaconf import OmegaConf
 from rich.markup import escape
 
-from prereq import sweeps
-from prereq.console import console, say
 from prereq.errors import Preempted, PrereqError
-from prereq.stopping import handle, stop
+from prereq.runtime import sweeps
+from prereq.runtime.console import console, say
+from prereq.runtime.signals import handle, stop
 
 ASK_EVERY = 10  # seconds between two looks at SLURM's queue
 ENDED = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY"}

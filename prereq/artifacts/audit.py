@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from prereq import files
 from prereq.artifacts.spec import FORMAT, Artifact
 from prereq.errors import PrereqError
+from prereq.runtime import files
 
 MANIFEST = "manifest.json"
 FIELDS: dict[str, type | tuple[type, ...]] = {

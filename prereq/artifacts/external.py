@@ -12,9 +12,9 @@ from pathlib import Path
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-from prereq import files
-from prereq.console import progress
 from prereq.errors import PrereqError
+from prereq.runtime import files
+from prereq.runtime.console import progress
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 # Of a model's folder: configuration, tokenizer, weights, and code that trust_remote_code would run.

@@ -15,8 +15,8 @@ from typing import Any
 from filelock import LeaseSettingsMismatch, SoftFileLease
 from rich.markup import escape
 
-from prereq.console import console, say
 from prereq.errors import Preempted, PrereqError
+from prereq.runtime.console import console, say
 
 # Seconds without a sign of life after which a maker on another node is taken for dead (one on the
 # same node is known to be). Longer than the minute that NFS may show an old time of change.

@@ -5,28 +5,27 @@ import os
 import shutil
 import subprocess
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
-from prereq import __version__, files
+from prereq import __version__
 from prereq.artifacts import audit
 from prereq.artifacts.spec import FORMAT, Spec, plain
+from prereq.runtime import files
 
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "datasets", "hydra-core")
 CHECKPOINTS = "checkpoint*"  # in a scratch folder only: see training.checkpoints
 
 
 def publish(
-    spec: Spec, config: Any, scratch: Path, extra: dict[str, Any] | None, seconds: float
+    spec: Spec, config: dict[str, Any], scratch: Path, extra: dict[str, Any] | None, seconds: float
 ) -> None:
     """Turn the scratch folder into the artifact; `extra` is what its manifest says beyond the usual."""
     for leftover in scratch.glob(CHECKPOINTS):
         remove(leftover)
-    settings = plain(replace(config, compare=[], recipe=None))
-    OmegaConf.save(OmegaConf.create(settings), scratch / "config.yaml")
+    OmegaConf.save(OmegaConf.create(config), scratch / "config.yaml")
     manifest = {
         "format": FORMAT,
         "kind": spec.kind,

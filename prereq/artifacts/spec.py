@@ -22,6 +22,7 @@ class Artifact:
     path: Path | str
     reference: str  # stands for the content in the keys of whatever is made from it
     manifest: dict[str, Any] = field(default_factory=dict)
+    kind: str = ""  # of what is from elsewhere: data | base | skill
 
 
 @dataclass(frozen=True, eq=False)

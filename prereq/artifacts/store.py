@@ -13,12 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from prereq import ranks
 from prereq.artifacts import audit, lease
 from prereq.artifacts.publish import CHECKPOINTS, publish, remove
 from prereq.artifacts.spec import Artifact, Spec
-from prereq.console import making, say
 from prereq.errors import PrereqError
+from prereq.runtime import ranks
+from prereq.runtime.console import making, say
 
 T = TypeVar("T")
 
@@ -71,7 +71,7 @@ def every(root: Path, kind: str) -> list[Artifact]:
 
 def obtain(
     spec: Spec,
-    config: Any,
+    config: dict[str, Any],
     make: Callable[[Path], dict[str, Any] | None],
     collective: bool = False,
 ) -> Artifact:
@@ -87,7 +87,7 @@ def obtain(
 
 def obtain_all(
     specs: Sequence[Spec],
-    config: Any,
+    config: dict[str, Any],
     make: Callable[[dict[Spec, Path]], Sequence[dict[str, Any] | None]],
     collective: bool = False,
 ) -> list[Artifact]:
@@ -131,7 +131,7 @@ def _missing(specs: Sequence[Spec]) -> list[Spec]:
 
 def _make(
     missing: Sequence[Spec],
-    config: Any,
+    config: dict[str, Any],
     make: Callable[[dict[Spec, Path]], Sequence[dict[str, Any] | None]],
     collective: bool,
 ) -> None:

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from prereq.config import files
 from prereq.config.schema import Config
 from prereq.errors import ConfigError
-from prereq.files import shipped
+from prereq.runtime.files import shipped
 
 SCHEMAS = ("schema", "prereq_slurm")  # fields and types, not choices
 

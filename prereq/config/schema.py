@@ -218,7 +218,7 @@ class StageConfig(Training):
     tokens_per_forward: int = 4096
     checkpoint_seconds: int = 60
     together: bool = False  # train missing knowledge LoRAs in one pass over the base model
-    processes: int | None = None  # of stage=pipeline; None: as `prereq.workers` finds best
+    processes: int | None = None  # of stage=pipeline; None: as `prereq.runtime.workers` finds best
 
 
 @dataclass

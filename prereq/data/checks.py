@@ -18,7 +18,7 @@ from typing import Any
 
 from prereq.data.problems import shown
 from prereq.data.rows import SkillRow
-from prereq.files import parse_json
+from prereq.runtime.files import parse_json
 
 LITERAL = 20_000  # characters of a Python list in a string that are parsed at most
 BESIDE = re.compile(r"""['"]\s*\w{0,2}['"]|#""")  # strings that may stand beside each other

@@ -13,7 +13,7 @@ from prereq.data.checks import encodes
 from prereq.data.problems import Problems, Unreadable, shown
 from prereq.data.rows import place
 from prereq.data.splits import as_lines
-from prereq.files import parse_json
+from prereq.runtime.files import parse_json
 
 LFS = b"version https://git-lfs"  # how the pointer begins that Git LFS leaves in a file's place
 ARROW_END = b"\xff\xff\xff\xff\0\0\0\0"  # of a stream; pyarrow takes one without it for whole

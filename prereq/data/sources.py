@@ -13,13 +13,13 @@ from typing import Any
 
 from rich.markup import escape
 
-from prereq.console import say
 from prereq.data import checks, reading
 from prereq.data.problems import BadRows, Problems, Unreadable, bad_rows, shown
 from prereq.data.rows import SkillRow, place
 from prereq.data.splits import check_root, find, is_local, split_files
 from prereq.errors import PrereqError
-from prereq.files import read_json
+from prereq.runtime.console import say
+from prereq.runtime.files import read_json
 
 __all__ = [
     "BadRows",

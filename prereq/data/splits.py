@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from prereq.data.problems import BadRows, Problems, Unreadable, bad_rows
-from prereq.files import parse_json
+from prereq.runtime.files import parse_json
 
 SUFFIXES = (".parquet", ".jsonl")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")

@@ -21,7 +21,7 @@ from prereq.model import adapters
 from prereq.model.loading import load_model
 from prereq.model.numerics import ROWS, attention_for, product_dtype
 from prereq.model.tables import check_ids, check_length
-from prereq.training.loop import device
+from prereq.runtime.ranks import device
 
 Answer = Callable[[Sequence[Path], Sequence[list[int]], Callable[[int], None]], list[Generation]]
 

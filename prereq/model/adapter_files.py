@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from prereq.errors import PrereqError
-from prereq.files import read_json
+from prereq.runtime.files import read_json
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"

@@ -12,7 +12,6 @@ from torch import nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 from transformers import PreTrainedModel
 
-from prereq import ranks
 from prereq.config import LoraSettings
 from prereq.errors import PrereqError
 from prereq.model.adapter_files import (
@@ -23,6 +22,7 @@ from prereq.model.adapter_files import (
     read_lora,
     read_tensors,
 )
+from prereq.runtime import ranks
 
 
 def attach(

@@ -22,11 +22,11 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from prereq import ranks
 from prereq.config import ModelConfig
-from prereq.console import say
 from prereq.errors import PrereqError
 from prereq.model.numerics import ROWS, attention_for, dtype_of
+from prereq.runtime import ranks
+from prereq.runtime.console import say
 
 transformers_logging.disable_progress_bar()  # our own bars are enough
 warnings.filterwarnings(

@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from prereq import files
 from prereq.artifacts import audit, store
 from prereq.artifacts.spec import Artifact
 from prereq.errors import PrereqError
+from prereq.runtime import files
 
 
 @dataclass(frozen=True)

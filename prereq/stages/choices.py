@@ -1,7 +1,16 @@
 """What a command takes from its recipe: which knowledge, which tests, which training values."""
 
+from dataclasses import replace
+
+from prereq.artifacts.spec import plain
 from prereq.config import Config, KnowledgeSource, TestSplit, Training, layer
 from prereq.errors import PrereqError
+from prereq.tracking.metrics import Settings
+
+
+def recorded(config: Config) -> Settings:
+    """What is recorded with everything that this command makes."""
+    return Settings(plain(replace(config, compare=[], recipe=None)), config.tracker)
 
 
 def needed(config: Config) -> list[KnowledgeSource]:

@@ -9,15 +9,17 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from prereq import ranks, track
 from prereq.artifacts import store
 from prereq.artifacts.spec import Artifact, Spec
 from prereq.config import Config, KnowledgeSource
 from prereq.errors import PrereqError
+from prereq.runtime import ranks
 from prereq.stages import choices, prepare
 from prereq.stages.data import data_set, text
 from prereq.stages.pretrain import base_model
 from prereq.stages.specs import Specs, require
+from prereq.tracking.metrics import Tracker
+from prereq.tracking.obtain import obtain_all
 
 
 def run(config: Config) -> list[Artifact]:
@@ -45,9 +47,9 @@ def knowledge_adapters(specs: Specs, sources: Sequence[KnowledgeSource]) -> list
         uses = [data_set(specs), base_model(specs)]
         jobs = [
             partial(
-                track.obtain_all,
+                obtain_all,
                 [specs.knowledge(source) for source in group],
-                config,
+                specs.settings,
                 partial(_train, specs, *uses),
                 uses,
                 True,
@@ -65,7 +67,7 @@ def _train(
     data: Artifact,
     base: Artifact,
     missing: dict[Spec, Path],
-    tracker: track.Tracker,
+    tracker: Tracker,
 ) -> list[dict]:
     """Train one adapter a source on its own rows, each with its own schedule; a summary of each.
 
@@ -75,7 +77,7 @@ def _train(
     """
     from prereq.model import adapters  # here, because what is found needs none of it
     from prereq.model.loading import load_model, load_tokenizer
-    from prereq.training.loop import Part, Run, device, train
+    from prereq.training.loop import Part, Run, train
     from prereq.training.plan import text_plan, together
 
     config, lora = specs.config, specs.config.adapter.knowledge
@@ -95,12 +97,12 @@ def _train(
         plans[source.name] = plan
         parts.append(Part(source.name, training, plan.steps))
 
-    model = load_model(base.path, config.model, config.stage.engine, device())
+    model = load_model(base.path, config.model, config.stage.engine, ranks.device())
     model = adapters.attach(model, list(plans), lora, base.path, {}, config.seed)
     first = next(iter(folders))
     plan = plans[first] if len(plans) == 1 else together(plans)
     label = f"knowledge {', '.join(plans)}"
-    settings = Run.of(config, label, parts[0].training, folders[first], tracker)
+    settings = Run.of(config.stage, config.seed, label, parts[0].training, folders[first], tracker)
     summary = train(model, plan, settings, dict.fromkeys(plans, lora.dropout), parts=parts)
     for name, folder in folders.items():
         adapters.save(model, name, folder, lora.dropout)

@@ -13,11 +13,11 @@ from rich.markup import escape
 from prereq.artifacts import store
 from prereq.artifacts.spec import Artifact
 from prereq.config import KnowledgeSource
-from prereq.console import say
 from prereq.data.rows import SkillRow
 from prereq.data.sources import read_skill, read_text
 from prereq.data.tokens import Cut, TokenRow, fitted, text_rows
 from prereq.errors import PrereqError
+from prereq.runtime.console import say
 from prereq.stages import choices
 from prereq.stages.specs import Specs
 from prereq.training.plan import fitted_subjects, subjects_of
@@ -44,7 +44,7 @@ def data_set(specs: Specs) -> Artifact:
 
             cities.write(folder, config.dataset.cities, config.seed)
 
-    return store.obtain(spec, config, make)
+    return store.obtain(spec, specs.settings.config, make)
 
 
 def text(

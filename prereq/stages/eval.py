@@ -12,22 +12,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prereq import track
 from prereq.artifacts import store
 from prereq.artifacts.spec import Artifact
 from prereq.config import Config
-from prereq.console import progress
 from prereq.data.problems import shown
 from prereq.data.sources import check_rows, read_values
 from prereq.data.tokens import prompt_ids
 from prereq.errors import PrereqError
 from prereq.evaluation import requests, score
 from prereq.evaluation.requests import Item, Request
-from prereq.files import read_lines, write_json, write_lines
+from prereq.runtime.console import progress
+from prereq.runtime.files import read_lines, write_json, write_lines
 from prereq.stages import choices, cpt, prepare, sft
 from prereq.stages.data import data_set
 from prereq.stages.pretrain import base_model
 from prereq.stages.specs import Specs
+from prereq.tracking.metrics import Tracker
+from prereq.tracking.obtain import obtain
 
 if TYPE_CHECKING:
     from prereq.evaluation.generate import Generation
@@ -49,7 +50,7 @@ def scores(specs: Specs) -> Artifact:
         return found
     config, data, texts = specs.config, data_set(specs), generations(specs)
 
-    def make(folder: Path, tracker: track.Tracker) -> dict:
+    def make(folder: Path, tracker: Tracker) -> dict:
         items = _items(specs, data)
         file = Path(texts.path) / "generations.jsonl"
         answers = read_lines(file, f"remove {texts.path} and run the command again")
@@ -70,7 +71,7 @@ def scores(specs: Specs) -> Artifact:
         rows = check_rows(data.path, prepare.tests(specs)) if prepare.tests(specs) else {}
         return {"epochs": epochs, "rows": rows, "trained_on": texts.manifest["trained_on"]}
 
-    return track.obtain(specs.scores, config, make, uses=[data, texts])
+    return obtain(specs.scores, specs.settings, make, uses=[data, texts])
 
 
 def generations(specs: Specs) -> Artifact:
@@ -90,7 +91,7 @@ def generations(specs: Specs) -> Artifact:
             "for several epochs or plugged-in knowledge; use eval.engine=batches"
         )
 
-    def make(folder: Path, _: track.Tracker) -> dict:
+    def make(folder: Path, _: Tracker) -> dict:
         from prereq.evaluation.engines import engine  # here, because what is found needs none of it
         from prereq.model.loading import load_tokenizer
 
@@ -132,7 +133,7 @@ def generations(specs: Specs) -> Artifact:
         return {"epochs": {"best": best, "last": last}, "trained_on": trained_on}
 
     uses = [data, base, skill, *plugs.values()]
-    return track.obtain(specs.generations, config, make, uses)
+    return obtain(specs.generations, specs.settings, make, uses)
 
 
 def skill_adapter(specs: Specs) -> Artifact:

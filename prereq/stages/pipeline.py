@@ -2,20 +2,24 @@
 
 from functools import partial
 
-from prereq import ranks, workers
 from prereq.artifacts.spec import Artifact
 from prereq.config import Config
+from prereq.model.numerics import device_type
+from prereq.runtime import ranks, workers
 from prereq.stages import cpt, prepare, report
 from prereq.stages import eval as evaluation
 from prereq.stages.pretrain import base_model
 from prereq.stages.specs import Specs, missing, of_method
+
+MEMORY = {"tiny": 1.0, "smollm2": 3.0}  # GiB that a process takes on a CPU, by the model's source
 
 
 def run(config: Config) -> list[Artifact]:
     """Each method's scores (which make base model, knowledge and skill on the way), then a report."""
     experiments = [of_method(config, method) for method in config.compare]
     prepare.check(experiments)
-    count = workers.processes(config)
+    memory = MEMORY.get(config.model.source) if device_type() == "cpu" else None
+    count = workers.processes(config.stage.processes, memory)
     if count > 1:
         shared = {
             specs.knowledge(source): partial(_knowledge, specs.config, source.name)

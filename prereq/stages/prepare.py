@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from prereq import ranks
 from prereq.artifacts.spec import Artifact
 from prereq.config import KnowledgeSource
 from prereq.data.sources import Wanted, check_rows, read_topics
 from prereq.data.tokens import prompt_ids
 from prereq.errors import PrereqError
 from prereq.evaluation.requests import items_of
+from prereq.runtime import ranks
 from prereq.stages import choices, data, pretrain
 from prereq.stages.specs import Specs, missing
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prereq import ranks, track
 from prereq.artifacts import store
 from prereq.artifacts.spec import Artifact
 from prereq.config import Architecture, Config
 from prereq.model.numerics import ROWS
+from prereq.runtime import ranks
 from prereq.stages import choices
 from prereq.stages.data import data_set, pretraining
 from prereq.stages.specs import Specs
+from prereq.tracking.metrics import Tracker
+from prereq.tracking.obtain import obtain
 
 if TYPE_CHECKING:
     from transformers import LlamaConfig, PreTrainedTokenizerBase
@@ -35,7 +37,7 @@ def base_model(specs: Specs) -> Artifact:
     if specs.config.model.source == "smollm2":
         from prereq.model.gguf import convert_smollm2
 
-        return store.obtain(spec, specs.config, convert_smollm2)
+        return store.obtain(spec, specs.settings.config, convert_smollm2)
     return _trained(specs)
 
 
@@ -44,7 +46,7 @@ def _trained(specs: Specs) -> Artifact:
     config, data = specs.config, data_set(specs)
     training = choices.pretraining(config)
 
-    def make(folder: Path, tracker: track.Tracker) -> dict:
+    def make(folder: Path, tracker: Tracker) -> dict:
         import torch  # here, because what is found needs none of it
         from transformers import LlamaForCausalLM
 
@@ -56,7 +58,9 @@ def _trained(specs: Specs) -> Artifact:
         plan = text_plan(rows, training.batch_size, training.epochs, config.seed, route=())
         torch.manual_seed(config.seed)
         model = LlamaForCausalLM(shape_of(config.model.architecture, tokenizer))
-        settings = Run.of(config, "pretrain base model", training, folder, tracker)
+        settings = Run.of(
+            config.stage, config.seed, "pretrain base model", training, folder, tracker
+        )
         summary = train(model, plan, settings)
         model.config._attn_implementation = "sdpa"
         if ranks.first():
@@ -64,7 +68,7 @@ def _trained(specs: Specs) -> Artifact:
             tokenizer.save_pretrained(folder)
         return {"summary": summary | counts}
 
-    return track.obtain(specs.base, config, make, uses=[data], collective=True)
+    return obtain(specs.base, specs.settings, make, uses=[data], collective=True)
 
 
 def tokenizer_of(specs: Specs) -> PreTrainedTokenizerBase:

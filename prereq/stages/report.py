@@ -4,12 +4,14 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from prereq import track
 from prereq.artifacts import store
+from prereq.artifacts.spec import Spec
 from prereq.config import Config
-from prereq.console import say
 from prereq.errors import PrereqError
 from prereq.report import collect, picture, tables
+from prereq.runtime.console import say
+from prereq.stages import choices
+from prereq.tracking import obtain
 
 
 def run(config: Config) -> Path:
@@ -25,7 +27,9 @@ def run(config: Config) -> Path:
     tables.comparison(lines)
     named = {score.artifact for score in shown}
     scores = [a for a in store.every(root, "scores") if Path(a.path).name in named]
-    track.report(config, scores, [file, drawn] if drawn else [file])
+    content = {"scores": sorted(artifact.manifest["key"] for artifact in scores)}
+    spec = Spec(root, config.dataset.name, config.model.name, "report", "report", content)
+    obtain.report(choices.recorded(config), spec, scores, [file, drawn] if drawn else [file])
     say("wrote", str(file))
     if drawn:
         without = f"(without {', '.join(left_out)})" if left_out else ""

@@ -6,14 +6,16 @@ kept. Plain fine-tuning is the same stage without knowledge LoRAs (`method=sft`)
 
 from pathlib import Path
 
-from prereq import track
 from prereq.artifacts import store
 from prereq.artifacts.spec import Artifact
 from prereq.config import Config
+from prereq.runtime import ranks
 from prereq.stages import choices, cpt, prepare
 from prereq.stages.data import data_set, subjects
 from prereq.stages.pretrain import base_model
 from prereq.stages.specs import Specs, require
+from prereq.tracking.metrics import Tracker
+from prereq.tracking.obtain import obtain
 
 
 def run(config: Config) -> Artifact:
@@ -36,10 +38,10 @@ def skill_adapter(specs: Specs) -> Artifact:
     made = cpt.knowledge_adapters(specs, sources)
     knowledge = {s.name: artifact for s, artifact in zip(sources, made, strict=True)}
 
-    def make(folder: Path, tracker: track.Tracker) -> dict:
+    def make(folder: Path, tracker: Tracker) -> dict:
         from prereq.model import adapters  # here, because what is found needs none of it
         from prereq.model.loading import load_model, load_tokenizer
-        from prereq.training.loop import Run, device, train
+        from prereq.training.loop import Run, train
         from prereq.training.objectives import SKILL, Knowledge
         from prereq.training.plan import skill_plan
 
@@ -57,7 +59,7 @@ def skill_adapter(specs: Specs) -> Artifact:
             real_weight=choices.real_weight(config),
         )
 
-        model = load_model(base.path, config.model, config.stage.engine, device())
+        model = load_model(base.path, config.model, config.stage.engine, ranks.device())
         frozen = {name: artifact.path for name, artifact in knowledge.items()}
         model = adapters.attach(model, SKILL, lora, base.path, frozen, config.seed)
         dropout = {SKILL: lora.dropout}
@@ -68,10 +70,11 @@ def skill_adapter(specs: Specs) -> Artifact:
             if recipe.keep_epochs:
                 adapters.save(model, SKILL, folder / "epochs" / f"{epoch:03d}", lora.dropout)
 
-        settings = Run.of(config, f"skill {config.method.name}", training, folder, tracker)
+        label = f"skill {config.method.name}"
+        settings = Run.of(config.stage, config.seed, label, training, folder, tracker)
         summary = train(model, plan, settings, dropout, keep)
         adapters.save(model, SKILL, folder, lora.dropout)
         return {"summary": summary | counts}
 
     uses = [data, base, *knowledge.values()]
-    return track.obtain(specs.skill, config, make, uses, collective=True)
+    return obtain(specs.skill, specs.settings, make, uses, collective=True)

@@ -21,6 +21,7 @@ from prereq.errors import PrereqError
 from prereq.evaluation.scoring import RULES
 from prereq.model.numerics import attention_for, device_type, dtype_of, product_dtype
 from prereq.stages import choices, identity
+from prereq.tracking.metrics import Settings
 
 EDITION = 1  # of the embedded data: raised when the same sizes and seed give other text
 ROWS = ("fictitious", "real", "known_only", "popular")  # what a method says of its rows
@@ -36,6 +37,10 @@ class Specs:
         self.config = _pinned(config)
         self.root = Path(config.output_dir).resolve()
 
+    @cached_property
+    def settings(self) -> Settings:
+        return choices.recorded(self.config)
+
     # What comes first: rows and the base model.
 
     @cached_property
@@ -45,9 +50,9 @@ class Specs:
         if data.source == "hub":
             check_root(data.path)
             if is_local(data.path):
-                return Artifact(Path(data.path), "files")  # each split by its content: see `rows`
+                return Artifact(Path(data.path), "files", kind="data")  # by content: see `rows`
             pinned = f"{data.path}@{data.revision}"
-            return Artifact(pinned, pinned)
+            return Artifact(pinned, pinned, kind="data")
         sizes = data.world if data.source == "world" else data.cities
         content = {"source": data.source, "task": data.task, "sizes": sizes, "edition": EDITION}
         content |= {"package": _package(data.source), "seed": self.config.seed}
@@ -73,8 +78,8 @@ class Specs:
                 if not found:
                     raise PrereqError(f"model.path={model.path}: the folder holds no model")
                 memory = self.root / ".digests.json"
-                return Artifact(folder, external.digest(found, folder, memory))
-            return Artifact(model.path, f"{model.path}@{model.revision}")
+                return Artifact(folder, external.digest(found, folder, memory), kind="base")
+            return Artifact(model.path, f"{model.path}@{model.revision}", kind="base")
         if model.source == "smollm2":
             content = {"source": PACKAGES["smollm2"], "package": _package("smollm2")}
             return Spec(self.root, "shared", model.name, "base", "smollm2", content)
@@ -108,7 +113,8 @@ class Specs:
         config, recipe, method = self.config, self.config.dataset.skill, self.config.method
         if config.skill:
             folder = external.adapter_folder(config.skill)
-            return Artifact(folder, external.digest(external.adapter_files(folder), folder))
+            digest = external.digest(external.adapter_files(folder), folder)
+            return Artifact(folder, digest, kind="skill")
         objective: dict[str, Any] = {"draw_group": recipe.draw_group}
         beside = choices.beside(config)
         if beside:  # without knowledge there is nothing to alternate and no plain term to add

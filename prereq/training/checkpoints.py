@@ -17,11 +17,11 @@ from rich.markup import escape
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from prereq import files, ranks
 from prereq.artifacts.publish import remove
-from prereq.console import say
 from prereq.errors import PrereqError
 from prereq.model.adapters import full_tensor, shard_like
+from prereq.runtime import files, ranks
+from prereq.runtime.console import say
 
 LAST, RESERVE, UNFINISHED = "checkpoint", "checkpoint.previous", "checkpoint.unfinished"
 STATE, POSITION = "state.safetensors", "position.json"

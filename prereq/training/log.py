@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import psutil
 import torch
 
-from prereq import ranks
 from prereq.data.tokens import Example
-from prereq.track import Tracker
+from prereq.runtime import ranks
+from prereq.tracking.metrics import Tracker
 
 _PROCESS = psutil.Process()
 

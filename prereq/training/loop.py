@@ -16,15 +16,15 @@ import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from torch import nn
 
-from prereq import ranks
-from prereq.config import Config, Training
-from prereq.console import progress
+from prereq.config import StageConfig, Training
 from prereq.data.tokens import Example, TokenRow
 from prereq.errors import Preempted, PrereqError
 from prereq.model.adapters import full_tensor, set_dropout
 from prereq.model.tables import check_ids, check_length
-from prereq.stopping import Asked
-from prereq.track import Tracker
+from prereq.runtime import ranks
+from prereq.runtime.console import progress
+from prereq.runtime.signals import Asked
+from prereq.tracking.metrics import Tracker
 from prereq.training import checkpoints, probe
 from prereq.training.log import StepLog
 from prereq.training.packed import PackedLM
@@ -49,23 +49,25 @@ class Run:
     tracker: Tracker
 
     @classmethod
-    def of(cls, config: Config, label: str, training: Training, folder: Path, tracker: Tracker):
-        stage = config.stage
+    def of(
+        cls,
+        stage: StageConfig,
+        seed: int,
+        label: str,
+        training: Training,
+        folder: Path,
+        tracker: Tracker,
+    ) -> "Run":
         return cls(
             label,
             training,
             stage.engine,
             stage.tokens_per_forward,
             stage.checkpoint_seconds,
-            config.seed,
+            seed,
             folder,
             tracker,
         )
-
-
-def device() -> torch.device:
-    """Where this process trains."""
-    return ranks.state().device
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def train(
 
     `dropout`: the share of its input that each adapter drops. `on_epoch(e)` is called after epoch e
     (from 1), in every process. With `parts` each of them has its own schedule. Returns a summary for
-    the manifest. Raises `Preempted` when told to stop (`prereq.stopping`), its checkpoint saved, and
+    the manifest. Raises `Preempted` when told to stop (`prereq.runtime.signals`), its checkpoint saved, and
     PrereqError for a model that the engine cannot compute, and for a loss that is not finite.
     """
     parts = list(parts) or [Part(None, run.training, plan.steps)]

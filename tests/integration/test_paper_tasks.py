@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from prereq.files import read_lines
+from prereq.runtime.files import read_lines
 from tests import published
 from tests.integration.test_command import manifests, scores
 

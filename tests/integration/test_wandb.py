@@ -193,7 +193,7 @@ def test_eight_runs_at_once_lose_nothing(tmp_path):
     """Each in a process of its own with W&B's own service, all into one folder."""
     names = [f"method_{i}" for i in range(8)]
     context = get_context("forkserver")
-    context.set_forkserver_preload(["tests.tracked_job", "prereq.wandb_runs"])
+    context.set_forkserver_preload(["tests.tracked_job", "prereq.tracking.wandb"])
     with ProcessPoolExecutor(8, context) as pool:
         list(pool.map(_job, [tmp_path] * 8, names))
     found = {r.config["artifact"]["name"]: r for r in read_all(tmp_path)}

@@ -15,12 +15,12 @@ import torch
 from peft import set_peft_model_state_dict
 from safetensors.torch import load_file
 
-from prereq.config import Config, LoraSettings, ModelConfig, Training
+from prereq.config import LoraSettings, ModelConfig, Training
 from prereq.data.batches import TERMS
 from prereq.data.tokens import TokenRow
 from prereq.model import adapters
 from prereq.model.loading import load_model
-from prereq.track import Tracker
+from prereq.tracking.metrics import Tracker
 from prereq.training.loop import Run, train
 from prereq.training.objectives import SKILL, Draw, Knowledge, Subject, skill_step
 from prereq.training.packed import PackedLM
@@ -130,8 +130,7 @@ def check_step(folder: Path, engine: str) -> tuple[float, float]:
     training = Training(1, 1, 1e-3, 0.01, 0.999, 0.0, 64)
     model = build(folder, engine)
     with tempfile.TemporaryDirectory() as scratch:
-        tracker = Tracker(Config(), None, Path(scratch))
-        tracker.config.tracker.name = "none"
+        tracker = Tracker(folder=Path(scratch))
         run = Run("golden step", training, engine, 4096, 600, 0, Path(scratch), tracker)
         rows, routes = [e.row for e in examples], sorted({e.route for e in examples})
         train(model, Plan(1, 1, lambda _: examples, rows, routes), run)

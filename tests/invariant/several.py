@@ -11,12 +11,12 @@ from pathlib import Path
 import torch
 from torch.distributed.fsdp import FSDPModule
 
-from prereq import ranks
-from prereq.config import Config, LoraSettings, ModelConfig, Training
+from prereq.config import LoraSettings, ModelConfig, Training
 from prereq.data.tokens import TokenRow
 from prereq.model import adapters
 from prereq.model.loading import load_model
-from prereq.track import Tracker
+from prereq.runtime import ranks
+from prereq.tracking.metrics import Tracker
 from prereq.training.loop import Run, train
 from prereq.training.objectives import SKILL, Knowledge, Subject
 from prereq.training.plan import Plan, skill_plan, text_plan
@@ -88,7 +88,6 @@ def main(folder: Path, sharded: bool, engine: str) -> None:
     torch.set_num_threads(1)
     if sharded:
         shard()
-    config = Config()
     for name, (plan, knowledge) in plans().items():
         place = folder / name
         ranks.by_first(lambda place=place: place.mkdir(parents=True, exist_ok=True))
@@ -103,7 +102,7 @@ def main(folder: Path, sharded: bool, engine: str) -> None:
         assert bool(whole) == (ranks.first() or not sharded), "only the first process reads it"
         lora = LoraSettings(r=4, dropout=0.05, target_modules=oracle.MODULES)
         model = adapters.attach(model, SKILL, lora, "base", frozen, seed=3)
-        tracker = Tracker(config, None, place)
+        tracker = Tracker(folder=place)
         run = Run(name, TRAINING, engine, 30, 600, 1, place, tracker)
         train(model, plan, run, {SKILL: lora.dropout})
         if sharded:

@@ -5,12 +5,12 @@ import random
 import pytest
 import torch
 
-from prereq.config import Config, LoraSettings, Training
+from prereq.config import LoraSettings, Training
 from prereq.data.tokens import TokenRow
 from prereq.model import adapters
 from prereq.model.dropout import add_kept, draw, drop
 from prereq.model.numerics import ROWS
-from prereq.track import Tracker
+from prereq.tracking.metrics import Tracker
 from prereq.training.loop import Part, Run, train
 from prereq.training.plan import text_plan, together
 from tests.conftest import llama
@@ -39,9 +39,7 @@ def trained(folder, names: list[str]) -> dict[str, torch.Tensor]:
     parts = [Part(name, TRAININGS[name], plans[name].steps) for name in names]
     plan = together(plans) if len(plans) > 1 else plans[names[0]]
     folder.mkdir()
-    run = Run(
-        "test", TRAININGS[names[0]], "packed", 60, 600, 1, folder, Tracker(Config(), None, folder)
-    )
+    run = Run("test", TRAININGS[names[0]], "packed", 60, 600, 1, folder, Tracker(folder=folder))
     train(model, plan, run, parts=parts)
     return {k: p.detach() for k, p in model.named_parameters() if p.requires_grad}
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from prereq.config import Config, LoraSettings, Training
+from prereq.config import LoraSettings, Training
 from prereq.data.tokens import TokenRow
 from prereq.errors import Preempted, PrereqError
 from prereq.evaluation.generate import generate
 from prereq.model import adapters
 from prereq.model.numerics import ROWS
-from prereq.track import Tracker
+from prereq.tracking.metrics import Tracker
 from prereq.training.loop import Run, train
 from prereq.training.objectives import SKILL, Knowledge, Subject
 from prereq.training.plan import skill_plan
@@ -53,8 +53,6 @@ def skill_model(tiny_llama, folders):
 
 def run_in(folder, checkpoint_seconds=600, budget=40) -> Run:
     folder.mkdir(exist_ok=True)
-    config = Config()
-    config.tracker.name = "none"
     return Run(
         "test",
         TRAINING,
@@ -63,7 +61,7 @@ def run_in(folder, checkpoint_seconds=600, budget=40) -> Run:
         checkpoint_seconds,
         1,
         folder,
-        Tracker(config, None, folder),
+        Tracker(folder=folder),
     )
 
 

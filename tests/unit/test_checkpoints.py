@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from prereq import files
+from prereq.runtime import files
 from prereq.training import checkpoints
 
 STEPS = 9

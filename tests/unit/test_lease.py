@@ -13,7 +13,6 @@ import pytest
 
 from prereq.artifacts import lease, store
 from prereq.artifacts.spec import Spec
-from prereq.config import Config
 from prereq.errors import PrereqError
 from tests.conftest import REPOSITORY
 from tests.unit.test_store import spec
@@ -23,7 +22,6 @@ import sys, time
 from pathlib import Path
 from prereq.artifacts import lease, store
 from prereq.artifacts.spec import Spec
-from prereq.config import Config
 
 lease.LEASE, lease.HEARTBEAT = 3, 0.5
 spec = Spec(Path(sys.argv[1]), "data", "model", "skill", "sft", {"epochs": 3}, {})
@@ -33,7 +31,7 @@ def make(folder):
     print("holds", flush=True)
     time.sleep(float(sys.argv[2]))
 
-store.obtain(spec, Config(), make)
+store.obtain(spec, {}, make)
 """
 
 
@@ -73,7 +71,7 @@ def test_a_killed_maker_on_this_node_or_another_does_not_block_for_ever(
     if elsewhere:
         say_elsewhere(lock)
     started = time.monotonic()
-    made = store.obtain(spec(tmp_path), Config(), lambda folder: None)
+    made = store.obtain(spec(tmp_path), {}, lambda folder: None)
     assert not (made.path / "half.txt").exists() and not lock.exists()
     assert (time.monotonic() - started > 2) == elsewhere
 
@@ -83,7 +81,7 @@ def test_a_maker_that_lives_is_waited_for_longer_than_its_lease(tmp_path, short_
     place = spec(tmp_path).path
     lock = place.with_name(f".{place.name}.lock")
     say_elsewhere(lock)  # so that only the signs of life tell that the maker lives
-    store.obtain(spec(tmp_path), Config(), lambda folder: pytest.fail("made twice"))
+    store.obtain(spec(tmp_path), {}, lambda folder: pytest.fail("made twice"))
     assert process.wait() == 0
 
 
@@ -92,7 +90,7 @@ def test_a_maker_that_was_halted_for_longer_than_its_lease_leaves(tmp_path, shor
     place = spec(tmp_path).path
     say_elsewhere(place.with_name(f".{place.name}.lock"))
     process.send_signal(signal.SIGSTOP)
-    made = store.obtain(spec(tmp_path), Config(), lambda folder: None)
+    made = store.obtain(spec(tmp_path), {}, lambda folder: None)
     process.send_signal(signal.SIGCONT)
     assert process.wait(timeout=20) == 75
     assert store.find(spec(tmp_path)).path == made.path
@@ -104,7 +102,7 @@ def test_what_another_process_is_making_comes_last(tmp_path, short_lease):
     def job(name):
         def obtain():
             wanted = Spec(tmp_path, "data", "model", "skill", name, {"epochs": 3})
-            return store.obtain(wanted, Config(), lambda folder: order.append(name))
+            return store.obtain(wanted, {}, lambda folder: order.append(name))
 
         return obtain
 
@@ -137,7 +135,7 @@ FOREIGN = {
 def test_a_lock_file_that_is_no_lease_is_removed_by_its_age(tmp_path, lock, content, capsys):
     lock.write_bytes(content)
     started = time.monotonic()
-    made = store.obtain(spec(tmp_path), Config(), lambda folder: None)
+    made = store.obtain(spec(tmp_path), {}, lambda folder: None)
     assert 1 <= time.monotonic() - started < 10
     assert [p.name for p in made.path.parent.iterdir()] == [made.path.name]
     said = capsys.readouterr().err
@@ -160,7 +158,7 @@ def test_a_lock_file_that_becomes_a_lease_in_time_is_waited_for(tmp_path, lock):
 
     thread = threading.Thread(target=become)
     thread.start()
-    store.obtain(spec(tmp_path), Config(), lambda folder: made.append(folder))
+    store.obtain(spec(tmp_path), {}, lambda folder: made.append(folder))
     thread.join()
     assert len(made) == 1
 
@@ -179,7 +177,7 @@ def test_a_new_lease_in_the_place_of_the_foreign_file_stays(tmp_path, lock):
 def test_a_folder_in_the_place_of_the_lock_file_is_refused(tmp_path, lock):
     lock.mkdir()
     with pytest.raises(PrereqError, match="a folder stands there") as raised:
-        store.obtain(spec(tmp_path), Config(), lambda folder: None)
+        store.obtain(spec(tmp_path), {}, lambda folder: None)
     assert str(lock) in str(raised.value)
 
 
@@ -189,7 +187,7 @@ def test_a_lease_of_other_length_is_explained(tmp_path, short_lease, monkeypatch
     say_elsewhere(place.with_name(f".{place.name}.lock"))
     monkeypatch.setattr(lease, "LEASE", 4)
     with pytest.raises(PrereqError, match="another version of prereq"):
-        store.obtain(spec(tmp_path), Config(), lambda folder: None)
+        store.obtain(spec(tmp_path), {}, lambda folder: None)
     process.kill()
     process.wait()
 
@@ -197,4 +195,4 @@ def test_a_lease_of_other_length_is_explained(tmp_path, short_lease, monkeypatch
 def test_an_output_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "data").write_text("a file where a folder belongs")
     with pytest.raises(PrereqError, match="output_dir"):
-        store.obtain(spec(tmp_path), Config(), lambda folder: None)
+        store.obtain(spec(tmp_path), {}, lambda folder: None)

@@ -4,15 +4,12 @@ import json
 
 import pytest
 
-from prereq.config import Config
-from prereq.track import Tracker
+from prereq.tracking.metrics import Tracker
 
 
 @pytest.fixture
 def tracker(tmp_path):
-    config = Config()
-    config.tracker.name = "none"
-    tracker = Tracker(config, None, tmp_path)
+    tracker = Tracker(folder=tmp_path)
     for step in range(6):
         tracker.log(step, {"loss": 1 / (1 + step), "name": "a\u2028b\u0085c"})
     return tracker

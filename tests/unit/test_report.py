@@ -7,7 +7,6 @@ import pytest
 
 from prereq.artifacts.publish import publish
 from prereq.artifacts.spec import Spec
-from prereq.config import Config
 from prereq.report import collect, picture, tables
 
 ROWS = {"held_out": [1.0, 0.0, 1.0, 1.0], "validation": [1.0, 1.0], "mine": [0.0, 1.0]}
@@ -34,7 +33,7 @@ def scored(root, method="sft", seed=1, who="a", rows=None, changes=None, splits=
     payload = {"scores": scores, "curve": curve, "rows": rows}
     (scratch / "scores.json").write_text(json.dumps(payload))
     extra = {"epochs": {"best": 1, "last": 2}, "trained_on": more}
-    publish(spec, Config(), scratch, extra, 0.0)
+    publish(spec, {}, scratch, extra, 0.0)
 
 
 def lines(root):

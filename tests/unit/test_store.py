@@ -8,11 +8,10 @@ import threading
 
 import pytest
 
-from prereq import files
 from prereq.artifacts import store
 from prereq.artifacts.spec import Artifact, Spec
-from prereq.config import Config
 from prereq.errors import PrereqError
+from prereq.runtime import files
 from tests.conftest import REPOSITORY
 
 
@@ -39,14 +38,14 @@ def test_the_key_follows_from_the_content_alone(tmp_path):
 
 
 def test_a_made_artifact_says_what_it_is_and_is_found_again(tmp_path):
-    made = store.obtain(spec(tmp_path), Config(), payload)
+    made = store.obtain(spec(tmp_path), {}, payload)
     manifest = json.loads((made.path / "manifest.json").read_text())
     assert manifest["summary"] == {"steps": 3} and manifest["key"] == made.reference
     assert manifest["files"]["weights.txt"]["bytes"] == 7
     assert len(manifest["files"]["epochs/001/weights.txt"]["sha256"]) == 64
     assert set(manifest["files"]) == {"weights.txt", "epochs/001/weights.txt", "config.yaml"}
     assert manifest["packages"]["torch"]
-    again = store.obtain(spec(tmp_path), Config(), unneeded)
+    again = store.obtain(spec(tmp_path), {}, unneeded)
     assert again.path == made.path
     (found,) = store.every(tmp_path, "skill")
     assert found.manifest == manifest
@@ -58,7 +57,7 @@ def test_everything_is_flushed_before_the_rename_shows_it(tmp_path, monkeypatch)
     log, flush, rename = [], files.flush, os.rename
     monkeypatch.setattr(files, "flush", lambda path: (log.append(path.name), flush(path)))
     monkeypatch.setattr(os, "rename", lambda a, b: (log.append("rename"), rename(a, b)))
-    made = store.obtain(spec(tmp_path), Config(), payload)
+    made = store.obtain(spec(tmp_path), {}, payload)
     before, after = log[: log.index("rename")], log[log.index("rename") + 1 :]
     assert before.count("weights.txt") == 2 and {"config.yaml", "001", "epochs"} <= set(before)
     assert before.index("001") < before.index("epochs")
@@ -73,10 +72,10 @@ def test_nothing_of_a_failed_attempt_is_published(tmp_path, collective):
         raise RuntimeError("power cut")
 
     with pytest.raises(RuntimeError):
-        store.obtain(spec(tmp_path), Config(), fail, collective)
+        store.obtain(spec(tmp_path), {}, fail, collective)
     assert store.find(spec(tmp_path)) is None
     assert store.every(tmp_path, "skill") == []
-    made = store.obtain(spec(tmp_path), Config(), payload, collective)
+    made = store.obtain(spec(tmp_path), {}, payload, collective)
     assert not (made.path / "half.txt").exists()
     assert [p.name for p in made.path.parent.iterdir()] == [made.path.name]
 
@@ -91,7 +90,7 @@ def test_training_finds_what_was_left_with_a_checkpoint_and_publishes_none(tmp_p
         assert (folder / "metrics.jsonl").exists() and (folder / "checkpoint").exists()
         return payload(folder)
 
-    made = store.obtain(spec(tmp_path), Config(), resume, collective=True)
+    made = store.obtain(spec(tmp_path), {}, resume, collective=True)
     assert "metrics.jsonl" in made.manifest["files"]
     assert not list(made.path.glob("checkpoint*"))
 
@@ -104,8 +103,7 @@ def test_many_at_once_make_it_once(tmp_path):
         threading.Event().wait(0.3)
 
     threads = [
-        threading.Thread(target=store.obtain, args=(spec(tmp_path), Config(), slow))
-        for _ in range(4)
+        threading.Thread(target=store.obtain, args=(spec(tmp_path), {}, slow)) for _ in range(4)
     ]
     for thread in threads:
         thread.start()
@@ -134,13 +132,13 @@ def changed(**values):
     ],
 )  # fmt: skip
 def test_a_damaged_manifest_is_named_with_the_remedy(tmp_path, damage, said):
-    made = store.obtain(spec(tmp_path), Config(), payload)
+    made = store.obtain(spec(tmp_path), {}, payload)
     manifest = made.path / "manifest.json"
     manifest.write_text(damage(manifest.read_text()))
     for look in (
         lambda: store.find(spec(tmp_path)),
         lambda: store.every(tmp_path, "skill"),
-        lambda: store.obtain(spec(tmp_path), Config(), unneeded),
+        lambda: store.obtain(spec(tmp_path), {}, unneeded),
     ):
         with pytest.raises(PrereqError, match=said) as raised:
             look()
@@ -158,19 +156,19 @@ def test_a_damaged_manifest_is_named_with_the_remedy(tmp_path, damage, said):
     ],
 )
 def test_a_damaged_payload_is_named_before_it_is_used(tmp_path, damage, said, name):
-    made = store.obtain(spec(tmp_path), Config(), payload)
+    made = store.obtain(spec(tmp_path), {}, payload)
     os.utime(made.path / name, (1, 1))  # the clock of a file system ticks slowly
     damage(made.path / name)
     with pytest.raises(PrereqError, match=said) as raised:
-        store.obtain(spec(tmp_path), Config(), unneeded)
+        store.obtain(spec(tmp_path), {}, unneeded)
     assert str(made.path / name) in str(raised.value)
     assert f"remove the folder {made.path}" in str(raised.value)
 
 
 def test_files_that_others_add_are_no_damage_and_folders_given_by_hand_have_no_manifest(tmp_path):
-    made = store.obtain(spec(tmp_path), Config(), payload)
+    made = store.obtain(spec(tmp_path), {}, payload)
     (made.path / "model-00001.gguf").write_text("converted")
-    assert store.obtain(spec(tmp_path), Config(), unneeded).path == made.path
+    assert store.obtain(spec(tmp_path), {}, unneeded).path == made.path
     assert store.audit.verify(Artifact("someone/model", "someone/model")).manifest == {}
 
 
@@ -181,7 +179,7 @@ def test_a_payload_is_read_once_a_process(tmp_path, monkeypatch):
         files.hashlib, "file_digest", lambda stream, how: (read.append(stream.name), digest(stream, how))[1]
     )  # fmt: skip
     for _ in range(3):
-        store.obtain(spec(tmp_path), Config(), payload)
+        store.obtain(spec(tmp_path), {}, payload)
     assert len(read) == 3  # published files, though their folder was renamed
 
 
@@ -193,7 +191,7 @@ def test_a_file_in_the_place_of_a_folder_is_refused_before_anything_is_made(tmp_
     blocked.parent.mkdir(parents=True)
     blocked.symlink_to(tmp_path) if link else blocked.write_text("x")
     with pytest.raises(PrereqError, match="not a folder") as raised:
-        store.obtain(spec(tmp_path), Config(), unneeded)
+        store.obtain(spec(tmp_path), {}, unneeded)
     assert str(blocked) in str(raised.value)
     assert blocked.is_symlink() == link and os.path.lexists(blocked)
 
@@ -210,7 +208,7 @@ print(len(found.manifest["files"]))
 
 
 def test_another_process_verifies_what_it_finds(tmp_path):
-    made = store.obtain(spec(tmp_path), Config(), payload)
+    made = store.obtain(spec(tmp_path), {}, payload)
 
     def read() -> subprocess.CompletedProcess:
         environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}

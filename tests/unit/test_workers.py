@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from prereq import workers
 from prereq.artifacts import store
 from prereq.artifacts.spec import Spec
 from prereq.config import Config
-from prereq.console import progress
 from prereq.errors import ConfigError, Preempted, PrereqError
+from prereq.runtime import workers
+from prereq.runtime.console import progress
 from tests.conftest import REPOSITORY
 
 # Jobs, as workers import them from here. -----------------------------------------------------
@@ -166,9 +166,9 @@ PARENT = """
 import sys
 from functools import partial
 from pathlib import Path
-from prereq import workers
+from prereq.runtime import workers
 from prereq.errors import Preempted
-from prereq.stopping import handle, stop
+from prereq.runtime.signals import handle, stop
 from tests.unit.test_workers import job, wait_for_sigterm
 
 if __name__ == "__main__":

@@ -140,7 +140,7 @@ _decoder = json.JSONDecoder(parse_constant=_not_a_number, object_pairs_hook=_obj
 
 def shipped(name: str) -> Path:
     """The folder `conf` or `launchers`: inside the package in a wheel, beside it in a clone."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parent.parent
     for folder in (package / name, package.parent / name):
         if folder.is_dir():
             return folder

@@ -2,77 +2,30 @@
 
 The file is the truth; W&B shows it. One W&B run a stage and artifact, with an id that follows from
 the artifact's key, so that a resumed job continues its run. All that knows W&B is in
-`prereq.wandb_runs`.
+`prereq.tracking.wandb`.
 """
 
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
 
-from prereq import files, ranks
-from prereq.artifacts import store
 from prereq.artifacts.spec import Artifact, Spec
-from prereq.config import Config
-from prereq.console import say
-
-Make = Callable[[Path, "Tracker"], dict[str, Any] | None]
-MakeAll = Callable[[dict[Spec, Path], "Tracker"], Sequence[dict[str, Any] | None]]
+from prereq.config import TrackerConfig
+from prereq.runtime import files, ranks
+from prereq.runtime.console import say
 
 
-def obtain(
-    spec: Spec,
-    config: Config,
-    make: Make,
-    uses: Sequence[Artifact] = (),
-    collective: bool = False,
-) -> Artifact:
-    """`store.obtain` with a tracker: `make(folder, tracker)`; `uses` is what the payload is made from."""
+@dataclass(frozen=True)
+class Settings:
+    """What is recorded with an artifact: the whole configuration, and where it is tracked."""
 
-    def make_all(missing: dict[Spec, Path], tracker: Tracker) -> list[dict | None]:
-        return [make(missing[spec], tracker)]
-
-    return obtain_all([spec], config, make_all, uses, collective)[0]
-
-
-def obtain_all(
-    specs: Sequence[Spec],
-    config: Config,
-    make: MakeAll,
-    uses: Sequence[Artifact] = (),
-    collective: bool = False,
-) -> list[Artifact]:
-    """`store.obtain_all` with one tracker, whose run and metrics are those of the first that is missing.
-
-    A run starts only where something is made, and ends, published or not, before this returns.
-    """
-    keys: set[str] = set()
-    with Tracker(config, specs[0], uses=uses) as tracker:
-
-        def tracked(missing: dict[Spec, Path]) -> Sequence[dict[str, Any] | None]:
-            keys.update(spec.key for spec in missing)
-            tracker.spec = next(iter(missing))
-            tracker.start(missing[tracker.spec])
-            return make(missing, tracker)
-
-        artifacts = store.obtain_all(specs, config, tracked, collective)
-        for artifact in artifacts:
-            if artifact.reference in keys:
-                tracker.made(artifact)
-    return artifacts
-
-
-def report(config: Config, scores: Sequence[Artifact], files: Sequence[Path]) -> None:
-    """The report's table and pictures as a run of its own, made from the scores artifacts."""
-    content = {"scores": sorted(artifact.manifest["key"] for artifact in scores)}
-    root = Path(config.output_dir).resolve()
-    spec = Spec(root, config.dataset.name, config.model.name, "report", "report", content)
-    with Tracker(config, spec, uses=scores) as tracker:
-        tracker.start()
-        tracker._tell(lambda wandb: wandb.report(tracker.run, spec, files))
+    config: dict[str, Any]  # plain values, for `config.yaml` and W&B
+    tracker: TrackerConfig
 
 
 class Tracker:
@@ -80,27 +33,27 @@ class Tracker:
 
     def __init__(
         self,
-        config: Config,
-        spec: Spec | None,
+        settings: Settings | None = None,  # None: `metrics.jsonl` alone
+        spec: Spec | None = None,
         folder: Path | None = None,
         uses: Sequence[Artifact] = (),
     ):
-        self.config, self.spec, self.uses = config, spec, uses
+        self.settings, self.spec, self.uses = settings, spec, uses
         self.file = folder / "metrics.jsonl" if folder else None
         self.run: Any = None  # of W&B, between `start` and the end
 
     def start(self, folder: Path | None = None) -> None:
         """From here on something is made, in `folder` if it keeps metrics."""
         self.file = folder / "metrics.jsonl" if folder else self.file
-        if self.config.tracker.name != "none" and ranks.first():
-            from prereq import wandb_runs
+        if self.settings and self.settings.tracker.name != "none" and ranks.first():
+            from prereq.tracking import wandb
 
             resumed = self.file is not None and self.file.exists()
             try:
-                self.run = wandb_runs.begin(self.config, self.spec, resumed)
+                self.run = wandb.begin(self.settings, self.spec, resumed)
             except Exception as error:
                 _say_untracked(error)
-            self._tell(lambda wandb: wandb.use(self.run, self.config, self.uses))
+            self.tell(lambda wandb: wandb.use(self.run, self.settings.tracker, self.uses))
 
     def resume(self, step: int) -> None:
         """Drop what was logged after the checkpoint that the run goes on from; tell W&B the rest.
@@ -115,7 +68,7 @@ class Tracker:
             say("dropped", escape(f"{what} of {self.file}: no JSON object with a step"))
         kept = [row for row in rows if row["step"] < step]
         files.write_lines(self.file, kept)
-        self._tell(lambda wandb: wandb.replay(self.run, kept))
+        self.tell(lambda wandb: wandb.replay(self.run, kept))
 
     def log(self, step: int, values: dict[str, Any]) -> None:
         """One line of metrics: of an optimizer step, or of an epoch."""
@@ -124,7 +77,7 @@ class Tracker:
         with open(self.file, "a", encoding="utf-8", newline="") as stream:
             stream.write(line + "\n")
         if self.run is not None:
-            self._tell(lambda _: self.run.log(values, step=step))
+            self.tell(lambda _: self.run.log(values, step=step))
 
     def scores(self, result: dict, columns: list[str], answers: list[list]) -> None:
         """What `evaluation.score` found: accuracy by epoch, every score, the answers to read."""
@@ -135,26 +88,26 @@ class Tracker:
         self.resume(0)
         for epoch in sorted(curve):
             self.log(epoch, curve[epoch])
-        self._tell(lambda wandb: wandb.scores(self.run, result["scores"], columns, answers))
+        self.tell(lambda wandb: wandb.scores(self.run, result["scores"], columns, answers))
 
     def made(self, artifact: Artifact) -> None:
         """The artifact is published (nothing to tell where it was found)."""
-        self._tell(lambda wandb: wandb.made(self.run, self.config, artifact))
+        self.tell(lambda wandb: wandb.made(self.run, self.settings.tracker, artifact))
 
     def __enter__(self) -> "Tracker":
         return self
 
     def __exit__(self, kind, *_) -> None:
-        self._tell(lambda wandb: wandb.finish(self.run, kind))
+        self.tell(lambda wandb: wandb.finish(self.run, kind))
 
-    def _tell(self, tell: Callable[[Any], None]) -> None:
+    def tell(self, tell: Callable[[Any], None]) -> None:
         """A dashboard must never cost a run: whatever goes wrong there is said, and the work goes on."""
         if self.run is None:
             return
-        from prereq import wandb_runs
+        from prereq.tracking import wandb
 
         try:
-            tell(wandb_runs)
+            tell(wandb)
         except Exception as error:
             _say_untracked(error)
             run, self.run = self.run, None

@@ -60,6 +60,11 @@ def state():
     return PartialState(cpu=not torch.accelerator.is_available(), **alone)
 
 
+def device():
+    """The `torch.device` on which this process computes."""
+    return state().device
+
+
 def leave() -> None:
     """Take the process group down, if one was made; its threads must not outlive the interpreter.
 

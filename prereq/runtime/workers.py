@@ -23,27 +23,26 @@ from typing import Any
 
 from rich.text import Text
 
-from prereq import console, ranks
-from prereq.config import Config
 from prereq.errors import Preempted, PrereqError, portable
-from prereq.stopping import SIGNALS, handle, stop
+from prereq.runtime import console, ranks
+from prereq.runtime.signals import SIGNALS, handle, stop
 
-MEMORY = {"tiny": 1.0, "smollm2": 3.0}  # GiB a process takes, by the model's source
 GRACE = 60  # seconds that a worker has to save its checkpoint and end
 LOOK_EVERY = 0.5  # seconds between two looks at whether a signal came
 
 
-def processes(config: Config) -> int:
-    """How many jobs to run at once: as configured, else by cores and memory, and 1 on a GPU."""
-    from prereq.training.loop import device
+def processes(asked: int | None, memory: float | None) -> int:
+    """How many jobs to run at once: as `asked`, else by cores and by the GiB that one takes.
 
-    if config.stage.processes:
-        return config.stage.processes
-    if ranks.count() > 1 or config.model.source not in MEMORY or device().type != "cpu":
+    1 where `memory` is None: on a GPU, and for models that need all cores.
+    """
+    if asked:
+        return asked
+    if ranks.count() > 1 or memory is None:
         return 1
     import psutil
 
-    room = psutil.virtual_memory().available / 2**30 / MEMORY[config.model.source]
+    room = psutil.virtual_memory().available / 2**30 / memory
     return max(1, min(_cores(), int(room)))
 
 

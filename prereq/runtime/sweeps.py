@@ -21,8 +21,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from prereq import __version__
-from prereq.console import console
 from prereq.errors import BUG, Preempted, PrereqError, explained
+from prereq.runtime.console import console
 
 FINISHED = ("done", "failed", "lost")
 COLOURS = {"done": "green", "failed": "red", "lost": "red"}

@@ -1,6 +1,6 @@
 """What a person sees while a command runs: one line an artifact, one progress bar a loop.
 
-One process draws. A worker process (`prereq.workers`) sends what it would show to the one that
+One process draws. A worker process (`prereq.runtime.workers`) sends what it would show to the one that
 started it, so the loops of all workers stand under each other as bars of one display.
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from prereq import ranks, stopping
+from prereq.runtime import ranks, signals
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 LOG_EVERY = 30  # seconds between lines where there is no terminal to draw a bar on
@@ -40,7 +40,7 @@ def progress(label: str, total: int, done: int = 0) -> Iterator[Callable]:
 
     def advance(steps: int = 1, note: str = "") -> None:
         nonlocal reached, moved
-        stopping.look()
+        signals.look()
         reached += steps
         now = time.monotonic()
         if now - moved > MOVE_EVERY:

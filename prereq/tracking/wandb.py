@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,10 @@ import wandb
 from rich.markup import escape
 
 from prereq.artifacts.spec import Artifact, Spec, plain
-from prereq.config import Config, layer
-from prereq.console import say
+from prereq.config import TrackerConfig
 from prereq.errors import Preempted
+from prereq.runtime.console import say
+from prereq.tracking.metrics import Settings
 
 STAGES = {"base": "pretrain", "knowledge": "cpt", "skill": "sft", "generations": "eval"}
 STAGES |= {"scores": "eval", "report": "report"}
@@ -29,25 +29,28 @@ UPLOADED = ("knowledge", "skill", "generations", "scores")  # other payloads are
 FINISH_SECONDS = 300  # at most, for what is still to be uploaded
 
 
-def begin(config: Config, spec: Spec, resumed: bool) -> Any:
+def begin(settings: Settings, spec: Spec, resumed: bool) -> Any:
     """A new run, or the one of the same artifact continued; None where W&B is switched off.
 
     W&B replaces a run by a later one of the same id, also when a record is sent by `wandb sync`. So
     nothing but a resumed run asks to be continued, and an offline record is complete in itself (see
     `replay`).
     """
+    tracker, folder = settings.tracker, spec.root / "wandb"
     # What W&B sets aside for an upload belongs beside its records, not into somebody's home.
-    os.environ.setdefault("WANDB_DATA_DIR", str(_folder(config) / "data"))
+    os.environ.setdefault("WANDB_DATA_DIR", str(folder / "data"))
+    # The method, where the artifact is about one: methods share base models and knowledge.
+    method = spec.labels.get("method")
     arguments = {
-        "project": config.tracker.project,
-        "entity": config.tracker.entity,
-        "group": config.tracker.group or f"{config.dataset.name}/{config.model.name}",
+        "project": tracker.project,
+        "entity": tracker.entity,
+        "group": tracker.group or f"{spec.dataset}/{spec.model}",
         "job_type": STAGES[spec.kind],
         "name": spec.path.name,
         "id": re.sub(r"[^\w.-]", "-", spec.path.name)[-64:],
-        "tags": [config.dataset.name, config.model.name, *_method(config, spec)],
-        "config": described(config, spec),
-        "dir": str(_folder(config).parent),
+        "tags": [spec.dataset, spec.model, *([method] if method else [])],
+        "config": described(settings, spec),
+        "dir": str(spec.root),
         "reinit": "create_new",
         "settings": wandb.Settings(
             silent=True,
@@ -57,26 +60,25 @@ def begin(config: Config, spec: Spec, resumed: bool) -> Any:
             finish_timeout_raises=True,
         ),
     }
-    mode = _mode(config)
+    mode = _mode(tracker, folder)
     if mode == "online":
         try:
             resume = "allow" if resumed else None
             return wandb.init(mode="online", resume=resume, **arguments)
         except (wandb.errors.Error, TimeoutError) as error:
-            _say_offline(error, str(_folder(config)))
+            _say_offline(error, str(folder))
     return None if mode == "disabled" else wandb.init(mode="offline", **arguments)
 
 
-def described(config: Config, spec: Spec) -> dict[str, Any]:
+def described(settings: Settings, spec: Spec) -> dict[str, Any]:
     """The whole configuration, what the artifact is, and the training values in force."""
-    training = spec.content.get("training")
-    if training is None and not config.skill:  # scores and their like: those of their skill
-        of_skill = config.stage.name in ("sft", "eval", "pipeline")
-        recipe = config.dataset.skill.training
-        training = layer(recipe, config.stage) if of_skill else recipe
     artifact = {"kind": spec.kind, "name": spec.name, "key": spec.key, "labels": spec.labels}
-    settings = plain(replace(config, compare=[], recipe=None))
-    return settings | {"artifact": plain(artifact), "training": plain(training)}
+    found = settings.config | {"artifact": plain(artifact)}
+    skills = [one for one in spec.inputs if one.kind == "skill"]  # scores have those of their skill
+    for one in (spec, *skills):
+        if "training" in one.content:
+            return found | {"training": plain(one.content["training"])}
+    return found
 
 
 def replay(run: Any, rows: Sequence[dict[str, Any]]) -> None:
@@ -87,18 +89,18 @@ def replay(run: Any, rows: Sequence[dict[str, Any]]) -> None:
             run.log({k: v for k, v in row.items() if k != "step"}, step=row["step"])
 
 
-def use(run: Any, config: Config, inputs: Sequence[Artifact]) -> None:
+def use(run: Any, tracker: TrackerConfig, inputs: Sequence[Artifact]) -> None:
     """Record the artifacts that the run's own is made from."""
     for artifact in inputs:
         key = artifact.manifest.get("key")
-        _record(run, _artifact(artifact, config), [key] if key else [], used=True)
+        _record(run, _artifact(artifact, tracker), [key] if key else [], used=True)
 
 
-def made(run: Any, config: Config, artifact: Artifact) -> None:
+def made(run: Any, tracker: TrackerConfig, artifact: Artifact) -> None:
     """Record the artifact that the run has made, and the summary of its manifest."""
     manifest = artifact.manifest
     run.summary.update({"seconds": manifest["seconds"]} | manifest.get("summary", {}))
-    _record(run, _artifact(artifact, config), ["latest", manifest["key"]])
+    _record(run, _artifact(artifact, tracker), ["latest", manifest["key"]])
 
 
 def scores(run: Any, rows: Sequence[dict], columns: list[str], answers: list[list]) -> None:
@@ -142,21 +144,11 @@ def finish(run: Any, error: type[BaseException] | None) -> None:
             older.with_suffix(".wandb.synced").touch()
 
 
-def _method(config: Config, spec: Spec) -> list[str]:
-    """The method, where the artifact is about one: methods share base models and knowledge."""
-    about = spec.kind in ("skill", "generations", "scores") and not config.skill
-    return [config.method.name] if about else []
-
-
-def _folder(config: Config) -> Path:
-    return Path(config.output_dir).resolve() / "wandb"
-
-
-def _mode(config: Config) -> str:
+def _mode(tracker: TrackerConfig, folder: Path) -> str:
     """online, offline or disabled."""
-    asked = "offline" if config.tracker.name == "offline" else os.environ.get("WANDB_MODE")
+    asked = "offline" if tracker.name == "offline" else os.environ.get("WANDB_MODE")
     if asked in (None, "online"):
-        return "online" if _reach(str(_folder(config))) else "offline"
+        return "online" if _reach(str(folder)) else "offline"
     return "disabled" if asked == "disabled" else "offline"
 
 
@@ -178,13 +170,14 @@ def _say_offline(why: object, folder: str) -> None:
     say("offline", f"W&B is out of reach ({first}); to send the runs later: wandb sync {folder}")
 
 
-def _artifact(artifact: Artifact, config: Config) -> wandb.Artifact:
+def _artifact(artifact: Artifact, tracker: TrackerConfig) -> wandb.Artifact:
     """An artifact as W&B shall know it: the same name, type and digest whoever describes it."""
     manifest = artifact.manifest
     if not manifest:  # given by hand, or on a hub: a reference
         described = wandb.Artifact(_name("external", artifact.reference), type="external")
-        on_hub = "datasets/" if artifact.path == config.dataset.path else ""
-        place = f"https://huggingface.co/{on_hub}{artifact.path}"
+        on_hub = "datasets/" if artifact.kind == "data" else ""
+        name, _, revision = artifact.reference.partition("@")
+        place = f"https://huggingface.co/{on_hub}{name}/tree/{revision or 'main'}"
         local = Path(artifact.path)
         place = local.resolve().as_uri() if local.exists() else place
         described.add_reference(place, name="source", checksum=False)
@@ -193,7 +186,7 @@ def _artifact(artifact: Artifact, config: Config) -> wandb.Artifact:
     parts = (kind, manifest["dataset"], manifest["model"] or "", manifest["name"])
     metadata = {"path": str(artifact.path)} | {k: manifest[k] for k in ("key", "labels", "version")}
     described = wandb.Artifact(_name(*parts), type=kind, metadata=metadata)
-    whole = config.tracker.upload and kind in UPLOADED
+    whole = tracker.upload and kind in UPLOADED
     # Not the adapters of every epoch: the manifest has their checksums.
     files = sorted(p for p in Path(artifact.path).iterdir() if p.is_file())
     for file in files if whole else [Path(artifact.path) / "manifest.json"]:
