@@ -38,6 +38,7 @@ STAGES = {
     "eval": "prereq.stages.eval",
     "pipeline": "prereq.stages.pipeline",
     "report": "prereq.stages.report",
+    "dry_run": "prereq.stages.dry_run",
 }
 
 
@@ -58,7 +59,8 @@ def run(cfg: DictConfig) -> float | None:
             config = build(cfg, methods)
             config.recipe = recipe(overrides, context.runtime.choices, methods, compose)
             with signals.imports():
-                stage = importlib.import_module(STAGES[config.stage.name])
+                name = "dry_run" if config.stage.dry_run else config.stage.name
+                stage = importlib.import_module(STAGES[name])
             made = stage.run(config)
             job.score, job.measure, job.artifact = sweeps.outcome(made, config.method.name)
             return job.score

@@ -50,9 +50,14 @@ class Spec:
         return experiment_of({"kind": self.kind} | self.content)
 
     @property
+    def direct(self) -> "list[Spec | Artifact]":
+        """What this one is made from."""
+        return list(_inputs_in(self.content))
+
+    @property
     def inputs(self) -> "set[Spec]":
-        """Every artifact that this one rests on, by way of others too."""
-        direct = set(_specs_in(self.content))
+        """Every artifact that this one rests on, by way of others too, and that is made here."""
+        direct = {one for one in self.direct if isinstance(one, Spec)}
         return direct.union(*(spec.inputs for spec in direct))
 
     @property
@@ -67,12 +72,12 @@ class Spec:
         return hash(self.path)
 
 
-def _specs_in(value: Any) -> "Iterator[Spec]":
-    if isinstance(value, Spec):
+def _inputs_in(value: Any) -> "Iterator[Spec | Artifact]":
+    if isinstance(value, Spec | Artifact):
         yield value
     elif isinstance(value, dict | list):
         for part in value.values() if isinstance(value, dict) else value:
-            yield from _specs_in(part)
+            yield from _inputs_in(part)
 
 
 def experiment_of(content: dict[str, Any]) -> str:

@@ -148,9 +148,10 @@ def recipe(
     """
     chosen = [override for override in overrides if override.split("=")[0] in groups]
     values = _plain(compose(chosen))
-    names = [method.name for method in methods]
-    others = {name: _plain(compose([*chosen, f"method={name}"]).method) for name in names[1:]}
-    return values | {"methods": {values["method"]["name"]: values["method"]} | others}
+    found = {values["method"]["name"]: values["method"]}
+    for name in {method.name for method in methods} - set(found):
+        found[name] = _plain(compose([*chosen, f"method={name}"]).method)
+    return values | {"methods": found}
 
 
 def _plain(cfg: DictConfig) -> Any:

@@ -217,6 +217,7 @@ class StageConfig(Training):
     engine: str = "packed"  # packed | padded (plain PEFT forwards: slower, right for every model)
     tokens_per_forward: int = 4096
     checkpoint_seconds: int = 60
+    dry_run: bool = False  # show what is needed, found or to be made, and make nothing
     together: bool = False  # train missing knowledge LoRAs in one pass over the base model
     processes: int | None = None  # of stage=pipeline; None: as `prereq.runtime.workers` finds best
 

@@ -4,10 +4,13 @@ Plain next-token training on the text of the source, the base model frozen. A so
 set's recipe says what the text is (form, fictitious or real, version); its name means nothing.
 """
 
+from __future__ import annotations
+
 import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from prereq.artifacts import store
 from prereq.artifacts.spec import Artifact, Spec
@@ -20,6 +23,10 @@ from prereq.stages.pretrain import base_model
 from prereq.stages.specs import Specs, require
 from prereq.tracking.metrics import Tracker
 from prereq.tracking.obtain import obtain_all
+from prereq.training.plan import Plan, text_plan, together
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 def run(config: Config) -> list[Artifact]:
@@ -78,7 +85,6 @@ def _train(
     from prereq.model import adapters  # here, because what is found needs none of it
     from prereq.model.loading import load_model, load_tokenizer
     from prereq.training.loop import Part, Run, train
-    from prereq.training.plan import text_plan, together
 
     config, lora = specs.config, specs.config.adapter.knowledge
     tokenizer = load_tokenizer(base.path, config.model)
@@ -89,13 +95,9 @@ def _train(
         trained = choices.trained_together(specs.config, trained[0])
     plans, parts, counts = {}, [], {}
     for source in trained:
-        training = choices.knowledge_training(specs.config, source)
-        rows, counts[source.name] = text(specs, source, data.path, tokenizer)
-        plan = text_plan(
-            rows, training.batch_size, training.epochs, config.seed, route=(source.name,)
-        )
+        plan, counts[source.name] = planned(specs, source, data.path, tokenizer)
         plans[source.name] = plan
-        parts.append(Part(source.name, training, plan.steps))
+        parts.append(Part(source.name, choices.knowledge_training(config, source), plan.steps))
 
     model = load_model(base.path, config.model, config.stage.engine, ranks.device())
     model = adapters.attach(model, list(plans), lora, base.path, {}, config.seed)
@@ -110,3 +112,13 @@ def _train(
             shutil.copy(folders[first] / "metrics.jsonl", folder)
     beside = {"together": list(plans)} if len(plans) > 1 else {}
     return [{"summary": summary | beside | counts[name]} for name in folders]
+
+
+def planned(
+    specs: Specs, source: KnowledgeSource, root: Path | str, tokenizer: PreTrainedTokenizerBase
+) -> tuple[Plan, dict[str, Any]]:
+    """The steps of a knowledge LoRA, and what the manifest says of their rows."""
+    training, seed = choices.knowledge_training(specs.config, source), specs.config.seed
+    rows, counts = text(specs, source, root, tokenizer)
+    route = (source.name,)
+    return text_plan(rows, training.batch_size, training.epochs, seed, route), counts

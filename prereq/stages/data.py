@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from rich.markup import escape
 
 from prereq.artifacts import store
 from prereq.artifacts.spec import Artifact
-from prereq.config import KnowledgeSource
+from prereq.config import Config, KnowledgeSource
 from prereq.data.rows import SkillRow
 from prereq.data.sources import read_skill, read_text
 from prereq.data.tokens import Cut, TokenRow, fitted, text_rows
@@ -34,17 +35,19 @@ def data_set(specs: Specs) -> Artifact:
     if isinstance(spec, Artifact):
         return spec
 
-    def make(folder: Path) -> None:
-        if config.dataset.source == "world":
-            from prereq.world import build
+    return store.obtain(spec, specs.settings.config, partial(write, config))
 
-            build.write(folder, config.dataset.world, config.dataset.task, config.seed)
-        else:
-            from prereq.world import cities
 
-            cities.write(folder, config.dataset.cities, config.seed)
+def write(config: Config, folder: Path) -> None:
+    """The rows of the embedded data set of this seed, in the published layout."""
+    if config.dataset.source == "world":
+        from prereq.world import build
 
-    return store.obtain(spec, specs.settings.config, make)
+        build.write(folder, config.dataset.world, config.dataset.task, config.seed)
+    else:
+        from prereq.world import cities
+
+        cities.write(folder, config.dataset.cities, config.seed)
 
 
 def text(

@@ -84,7 +84,7 @@ def generations(specs: Specs) -> Artifact:
     plugs = {
         s.name: artifact for s, artifact in zip(choices.plugged(specs.config), plugged, strict=True)
     }
-    kept = _epochs(skill)
+    kept = kept_epochs(skill)
     if config.eval.engine == "server" and (plugs or len(kept) > 1):
         raise PrereqError(
             f"eval.engine=server: a server serves one adapter, and dataset={config.dataset.name} asks "
@@ -168,7 +168,7 @@ def _scorer(specs: Specs, data: Artifact) -> score.Scorer:
     return score.scorer(scoring, read_values(data.path) if scoring == "facts" else {})
 
 
-def _epochs(skill: Artifact) -> dict[int, Path]:
+def kept_epochs(skill: Artifact) -> dict[int, Path]:
     """Epoch → adapter folder; where only the last was kept, it is epoch 0."""
     folders = sorted((Path(skill.path) / "epochs").glob("[0-9]*"))
     return {int(f.name): f for f in folders} or {0: Path(skill.path)}

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prereq.artifacts import store
 from prereq.artifacts.spec import Artifact
@@ -18,6 +18,7 @@ from prereq.stages.data import data_set, pretraining
 from prereq.stages.specs import Specs
 from prereq.tracking.metrics import Tracker
 from prereq.tracking.obtain import obtain
+from prereq.training.plan import Plan, text_plan
 
 if TYPE_CHECKING:
     from transformers import LlamaConfig, PreTrainedTokenizerBase
@@ -51,11 +52,9 @@ def _trained(specs: Specs) -> Artifact:
         from transformers import LlamaForCausalLM
 
         from prereq.training.loop import Run, train
-        from prereq.training.plan import text_plan
 
         tokenizer = world_tokenizer()
-        rows, counts = pretraining(specs, data.path, tokenizer)
-        plan = text_plan(rows, training.batch_size, training.epochs, config.seed, route=())
+        plan, counts = planned(specs, data.path, tokenizer)
         torch.manual_seed(config.seed)
         model = LlamaForCausalLM(shape_of(config.model.architecture, tokenizer))
         settings = Run.of(
@@ -69,6 +68,16 @@ def _trained(specs: Specs) -> Artifact:
         return {"summary": summary | counts}
 
     return obtain(specs.base, specs.settings, make, uses=[data], collective=True)
+
+
+def planned(
+    specs: Specs, root: Path | str, tokenizer: PreTrainedTokenizerBase
+) -> tuple[Plan, dict[str, Any]]:
+    """The steps of pre-training, and what the manifest says of their rows."""
+    training = choices.pretraining(specs.config)
+    rows, counts = pretraining(specs, root, tokenizer)
+    seed = specs.config.seed
+    return text_plan(rows, training.batch_size, training.epochs, seed, route=()), counts
 
 
 def tokenizer_of(specs: Specs) -> PreTrainedTokenizerBase:

@@ -4,7 +4,10 @@ The whole method is here, from top to bottom: which rows, which knowledge, what 
 kept. Plain fine-tuning is the same stage without knowledge LoRAs (`method=sft`).
 """
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from prereq.artifacts import store
 from prereq.artifacts.spec import Artifact
@@ -16,6 +19,11 @@ from prereq.stages.pretrain import base_model
 from prereq.stages.specs import Specs, require
 from prereq.tracking.metrics import Tracker
 from prereq.tracking.obtain import obtain
+from prereq.training.objectives import SKILL, Knowledge
+from prereq.training.plan import Plan, skill_plan
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 def run(config: Config) -> Artifact:
@@ -42,23 +50,9 @@ def skill_adapter(specs: Specs) -> Artifact:
         from prereq.model import adapters  # here, because what is found needs none of it
         from prereq.model.loading import load_model, load_tokenizer
         from prereq.training.loop import Run, train
-        from prereq.training.objectives import SKILL, Knowledge
-        from prereq.training.plan import skill_plan
 
         training = choices.skill_training(config)
-        tokenizer = load_tokenizer(base.path, config.model)
-        learnt, counts = subjects(specs, data.path, tokenizer)
-        plan = skill_plan(
-            learnt,
-            [Knowledge(s.name, s.form, s.fictitious, s.version) for s in sources],
-            batch_size=training.batch_size,
-            draw_group=recipe.draw_group,
-            epochs=training.epochs,
-            seed=config.seed,
-            alternate=recipe.alternate,
-            real_weight=choices.real_weight(config),
-        )
-
+        plan, counts = planned(specs, data.path, load_tokenizer(base.path, config.model))
         model = load_model(base.path, config.model, config.stage.engine, ranks.device())
         frozen = {name: artifact.path for name, artifact in knowledge.items()}
         model = adapters.attach(model, SKILL, lora, base.path, frozen, config.seed)
@@ -78,3 +72,23 @@ def skill_adapter(specs: Specs) -> Artifact:
 
     uses = [data, base, *knowledge.values()]
     return obtain(specs.skill, specs.settings, make, uses, collective=True)
+
+
+def planned(
+    specs: Specs, root: Path | str, tokenizer: PreTrainedTokenizerBase
+) -> tuple[Plan, dict[str, Any]]:
+    """The objective of the method: which rows make up each step, the adapters on each, their weights."""
+    config, recipe = specs.config, specs.config.dataset.skill
+    training = choices.skill_training(config)
+    learnt, counts = subjects(specs, root, tokenizer)
+    plan = skill_plan(
+        learnt,
+        [Knowledge(s.name, s.form, s.fictitious, s.version) for s in choices.beside(config)],
+        batch_size=training.batch_size,
+        draw_group=recipe.draw_group,
+        epochs=training.epochs,
+        seed=config.seed,
+        alternate=recipe.alternate,
+        real_weight=choices.real_weight(config),
+    )
+    return plan, counts

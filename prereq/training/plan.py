@@ -45,6 +45,12 @@ class Plan:
     def steps(self) -> int:
         return self.epochs * self.steps_per_epoch
 
+    @property
+    def tokens(self) -> int:
+        """Of the rows of every step."""
+        examples = (example for index in range(self.steps) for example in self.step(index))
+        return sum(len(example.row.ids) for example in examples)
+
 
 def text_plan(
     rows: Sequence[TokenRow], batch_size: int, epochs: int, seed: int, route: tuple[str, ...]

@@ -40,8 +40,8 @@ def test_launchers_are_listed_found_and_run(tmp_path):
     assert "reproduce/popqa.sh" in launch(cwd=tmp_path).stdout
     found = launch("--path", "accelerate/fsdp.yaml", cwd=tmp_path).stdout.strip()
     assert Path(found) == REPOSITORY / "launchers/accelerate/fsdp.yaml"
-    table = launch("estimate", "dataset=popqa", cwd=tmp_path)
-    assert table.returncode == 0 and "passage_real" in table.stdout, table.stderr
+    table = launch("estimate", "--check", ".", cwd=tmp_path)
+    assert table.returncode == 0 and "GFLOP/s" in table.stdout, table.stderr
 
 
 @pytest.mark.parametrize("words", [["estimat"], ["accelerate/ddp.yaml"]])

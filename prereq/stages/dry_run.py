@@ -1,0 +1,179 @@
+"""`stage.dry_run=true`: what a command needs, found or to be made, and how much work that is.
+
+Nothing is made. Rows are counted as the stages would lay them out; those of the embedded data, which
+follow from the seed, are written into a temporary folder for it.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from prereq.artifacts import store
+from prereq.artifacts.spec import Artifact, Spec
+from prereq.config import Config
+from prereq.errors import PrereqError
+from prereq.evaluation import requests
+from prereq.runtime.console import progress
+from prereq.stages import choices, cpt, data, pretrain, sft
+from prereq.stages import eval as evaluation
+from prereq.stages.specs import Specs, missing, of_method
+from prereq.training.plan import Plan
+
+# From the folder or Hub id of the rows to rows, steps and tokens: see `Need`.
+Count = Callable[[Path | str], tuple[int, int | None, int]]
+
+
+@dataclass(frozen=True)
+class Need:
+    """An artifact that a command needs. Numbers are None where there is nothing to count."""
+
+    what: Spec | Artifact  # an Artifact is given from elsewhere
+    state: str  # given | found | to make
+    rows: int | None = None  # rows to train on, subjects of a skill, prompts to answer
+    steps: int | None = None
+    tokens: int | None = None  # that training sees in all steps, or that answers have at most
+
+    @property
+    def label(self) -> str:
+        if isinstance(self.what, Artifact):
+            return f"{self.what.kind} {self.what.path}"
+        return f"{self.what.kind} {self.what.name}-{self.what.key}"
+
+
+def run(config: Config) -> str:
+    """Print the table of what the command needs."""
+    show(needs(config))
+    return ""
+
+
+def needs(config: Config) -> list[Need]:
+    """All that the command needs, in the order in which it is made."""
+    if config.stage.name == "report":
+        raise PrereqError("stage=report makes no artifact, so stage.dry_run has nothing to show")
+    experiments = [of_method(config, method) for method in config.compare] or [Specs(config)]
+    wanted: dict[str, tuple[Spec | Artifact, Count | None]] = {}
+    if isinstance(experiments[0].data, Artifact):
+        wanted[""] = experiments[0].data, None
+    for specs in experiments:
+        counts = _counts(specs)
+        for what in (one for target in _targets(specs) for one in _walk(target)):
+            wanted.setdefault(str(what.path), (what, counts.get(str(what.path))))
+    found = []
+    with _rows(experiments[0]) as root, progress("count", len(wanted)) as advance:
+        for what, count in wanted.values():
+            found.append(_need(what, count, root))
+            advance(1)
+    return found
+
+
+def show(found: list[Need]) -> None:
+    """The table: one line an artifact, and the sum of what is to be made."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("artifact", overflow="fold")
+    table.add_column("state")
+    for heading in ("rows", "steps", "tokens"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    colours = {"to make": "yellow", "found": "green", "given": "cyan"}
+    for need in found:
+        numbers = ("" if n is None else f"{n:,}" for n in (need.rows, need.steps, need.tokens))
+        state = f"[{colours[need.state]}]{need.state}[/]"
+        table.add_row(escape(need.label), state, *numbers)
+    table.add_section()
+    trained = [need for need in found if need.steps]
+    steps, tokens = (sum(getattr(need, name) for need in trained) for name in ("steps", "tokens"))
+    table.add_row("to train, in all", "", "", f"{steps:,}", f"{tokens:,}")
+    out = Console(highlight=False)
+    out.print(table)
+    legend = (
+        "rows: of a skill its subjects, of generations the prompts; tokens: of all training steps, of "
+        "generations the most that answers can have"
+    )
+    if any(need.state == "to make" and need.label.startswith("base smollm2") for need in found):
+        legend += "; what is trained on it is counted once it is unpacked, by stage=pretrain"
+    out.print(legend, style="dim")
+
+
+def _targets(specs: Specs) -> list[Spec | Artifact]:
+    """What the stage itself makes."""
+    name = specs.config.stage.name
+    if name == "cpt":
+        return [specs.knowledge(source) for source in choices.needed(specs.config)]
+    return [{"pretrain": specs.base, "sft": specs.skill}.get(name) or specs.scores]
+
+
+def _walk(what: Spec | Artifact) -> Iterator[Spec | Artifact]:
+    """What must be there first, then `what`. What is found needs nothing more."""
+    if missing(what):
+        for first in what.direct:
+            yield from _walk(first)
+    yield what
+
+
+def _counts(specs: Specs) -> dict[str, Count]:
+    """How to count what an artifact is made from, by the artifact's path."""
+    config, stage = specs.config, specs.config.stage.name
+    if config.model.source == "smollm2" and missing(specs.base):
+        return {}  # its tokenizer is in the package's one file, with the weights
+
+    def planned(plan: Callable[..., tuple[Plan, dict]], *more: object) -> Count:
+        def count(root: Path | str) -> tuple[int, int, int]:
+            laid_out, rows = plan(specs, *more, root, pretrain.tokenizer_of(specs))
+            return rows.get("subjects", rows.get("rows")), laid_out.steps, laid_out.tokens
+
+        return count
+
+    found = {}
+    for source in choices.needed(config) if stage != "pretrain" else ():
+        found[str(specs.knowledge(source).path)] = planned(cpt.planned, source)
+    if config.model.source == "tiny":
+        found[str(specs.base.path)] = planned(pretrain.planned)
+    if stage in ("sft", "eval", "pipeline") and isinstance(specs.skill, Spec):
+        found[str(specs.skill.path)] = planned(sft.planned)
+    if stage in ("eval", "pipeline"):
+        found[str(specs.generations.path)] = partial(_asked, specs)
+    return found
+
+
+def _asked(specs: Specs, root: Path | str) -> tuple[int, None, int]:
+    """Prompts to answer and tokens of their answers, at most."""
+    config = specs.config
+    scoring, tests = config.eval.scoring, choices.tests(config)
+    items = {t.name: len(requests.items_of(config.dataset, scoring, root, t)) for t in tests}
+    skill = store.find(specs.skill) if isinstance(specs.skill, Spec) else specs.skill
+    if skill:
+        kept = sorted(evaluation.kept_epochs(skill))
+    else:
+        last = choices.skill_training(config).epochs
+        kept = list(range(1, last + 1)) if config.dataset.skill.keep_epochs else [0]
+    plugs = {source.name: None for source in choices.plugged(config)}
+    wanted = requests.by_epoch(tests, kept)
+    wanted += requests.at_the_end(tests, kept[0], kept[-1], plugs)  # the best may be the last
+    prompts = sum(items[test.name] for request in wanted for test in request.tests)
+    return prompts, None, prompts * config.eval.max_new_tokens
+
+
+def _need(what: Spec | Artifact, count: Count | None, root: Path | str) -> Need:
+    if isinstance(what, Artifact):
+        return Need(what, "given")
+    if store.find(what):
+        return Need(what, "found")
+    return Need(what, "to make", *(count(root) if count else ()))
+
+
+@contextmanager
+def _rows(specs: Specs) -> Iterator[Path | str]:
+    """The folder or Hub id of the rows; for as long as they are counted, a temporary one."""
+    if isinstance(specs.data, Artifact) or not missing(specs.data):
+        yield data.data_set(specs).path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        data.write(specs.config, Path(folder))
+        yield folder
