@@ -4,10 +4,11 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from prereq.config import Config
+from prereq.config.build import with_versions
 from prereq.config.compose import conf_dir, register_schema
 
 
 def composed(*overrides: str) -> Config:
     register_schema()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return OmegaConf.to_object(compose("config", list(overrides)))
+        return OmegaConf.to_object(with_versions(compose("config", list(overrides))))

@@ -5,4 +5,4 @@
 # Needs the list of topics: dataset.topics=FILE (a JSON list of names).
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
-reproduce bio sft_fictitious,prereq_fictitious '[passage_v0],[passage_v1],[passage_v2],[passage_v3],[passage_v4],[statement_v0],[statement_v1],[statement_v2],[statement_v3],[statement_v4]' "$@"
+reproduce bio "$@"

@@ -4,4 +4,4 @@
 #   LAUNCHER=slurm bash launchers/reproduce/hotpotqa.sh [OVERRIDE…]  as two arrays of SLURM jobs
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
-reproduce hotpotqa sft,sft_fictitious,prereq_tune '[passage_real],[passage_fake],[statement_real],[statement_fake]' "$@"
+reproduce hotpotqa "$@"

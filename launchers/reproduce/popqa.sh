@@ -4,4 +4,4 @@
 #   LAUNCHER=slurm bash launchers/reproduce/popqa.sh [OVERRIDE…]  as two arrays of SLURM jobs
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
-reproduce popqa sft,sft_fictitious,popular,prereq_tune '[passage_real],[statement_real],[passage_fake_10],[passage_fake_12],[passage_fake_14],[statement_fake_6],[statement_fake_7],[statement_fake_8]' "$@"
+reproduce popqa "$@"

@@ -3,6 +3,7 @@
 Only what the command needs is required: plain fine-tuning needs no knowledge, knowledge LoRAs no skill.
 """
 
+import copy
 import os
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from prereq.config import checks
-from prereq.config.schema import Config, Training
+from prereq.config.schema import Config, KnowledgeSource, Training
 from prereq.config.shape import kinds, shown
 from prereq.config.values import PATHS
 from prereq.errors import ConfigError
@@ -27,7 +28,7 @@ def build(
 
     Raises ConfigError with all that is missing, or else with every problem of the values.
     """
-    gaps: list[str] = []
+    cfg, gaps = with_versions(cfg), []
     plain = _plain(cfg, "", gaps, where)
     compared = [_plain(method, "method.", gaps, where) for method in methods]
     gaps += _needed(plain, compared or [plain.method], where)
@@ -41,6 +42,37 @@ def build(
     if found:
         raise ConfigError(found)
     return config
+
+
+def with_versions(cfg: DictConfig) -> DictConfig:
+    """The configuration with every knowledge source of several versions as one source a version.
+
+    Raises ConfigError where a name or split would not tell them apart.
+    """
+    sources, found = [], []
+    for i, source in enumerate(cfg.dataset.knowledge):
+        source = OmegaConf.to_container(source)
+        versions = source.pop("versions", None)
+        if versions is None:
+            sources.append(source)
+            continue
+        key = f"dataset.knowledge.{i}"
+        for name in ("name", "split"):
+            if "{version}" not in str(source[name]):
+                found.append(
+                    f"{key}.{name}={shown(source[name])}: must hold {{version}}, because it has versions"
+                )
+        if source["version"] is not None:
+            found.append(f"{key}: has version and versions; give one of them")
+        for version in versions:
+            own = {n: str(source[n]).replace("{version}", str(version)) for n in ("name", "split")}
+            sources.append(source | own | {"version": version})
+    if found:
+        raise ConfigError(found)
+    if len(sources) != len(cfg.dataset.knowledge):
+        cfg = copy.deepcopy(cfg)
+        cfg.dataset.knowledge = [OmegaConf.merge(KnowledgeSource, source) for source in sources]
+    return cfg
 
 
 def _plain(node: Any, prefix: str, gaps: list[str], where: Where) -> Any:

@@ -12,6 +12,7 @@ from prereq.config.shape import nearest, shown
 FORMS = ("passage", "statement")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 ENGINES = ("batches", "server")
+FAMILIES = ("plain", "prerequisite", "oracle")  # of methods
 ROLES = ("selection", "known", "unknown", "unseen", "fictitious")  # of a test split
 OVERLONG = ("error", "truncate", "drop")
 SCORINGS = ("qa", "final_answer", "facts", "long_form")
@@ -258,6 +259,10 @@ def _adapter(config: Config) -> list[str]:
 
 def _method(config: Config, method: MethodConfig) -> list[str]:
     key, found = f"method={method.name}", []
+    if method.family is not None:
+        found += one_of("method.family", method.family, FAMILIES)
+    if method.colour is not None and not re.fullmatch(r"#[0-9A-Fa-f]{6}", method.colour):
+        found.append(f"method.colour={shown(method.colour)}: must be like '#0072B2'")
     if not method.real and not method.fictitious:
         return [f"{key}: uses neither real nor fictitious rows; switch one on"]
     if method.forms == []:

@@ -14,7 +14,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from prereq.config import plugins, words
-from prereq.config.build import build
+from prereq.config.build import build, with_versions
 from prereq.config.compose import Composer
 from prereq.config.overrides import Word, read
 from prereq.errors import ConfigError
@@ -147,7 +147,7 @@ def recipe(
     Under `methods` it holds each of the methods that a pipeline compares.
     """
     chosen = [override for override in overrides if override.split("=")[0] in groups]
-    values = _plain(compose(chosen))
+    values = _plain(with_versions(compose(chosen)))
     found = {values["method"]["name"]: values["method"]}
     for name in {method.name for method in methods} - set(found):
         found[name] = _plain(compose([*chosen, f"method={name}"]).method)

@@ -34,7 +34,10 @@ def layer(base: Training, *changes: Training) -> Training:
 
 @dataclass
 class KnowledgeSource:
-    """The text of one knowledge LoRA. The name carries no meaning; the typed fields do."""
+    """The text of one knowledge LoRA. The name carries no meaning; the typed fields do.
+
+    With `versions` it stands for one source a version, and `{version}` in name and split for its number.
+    """
 
     name: str = MISSING
     subset: str = MISSING
@@ -42,6 +45,7 @@ class KnowledgeSource:
     form: str = MISSING  # passage | statement
     fictitious: bool = MISSING
     version: int | None = None  # of a fictitious source that holds one of several versions
+    versions: list[int] | None = None  # in YAML only: see `prereq.config.build.with_versions`
     training: Training = field(default_factory=Training)  # what differs from knowledge_training
 
 
@@ -192,6 +196,9 @@ class MethodConfig:
     popular: bool = False  # keep the better-known half of the real rows, by the column s_pop
     forms: list[str] | None = None  # of knowledge: passage, statement; None: both
     real_weight: float | None = None  # of the plain term; None: the dataset's
+    # What reports take it for: plain | prerequisite | oracle. None: by known_only and knowledge.
+    family: str | None = None
+    colour: str | None = None  # in pictures, as #rrggbb; None: one that no other method has
 
 
 @dataclass

@@ -62,6 +62,7 @@ class Line:
     base: str
     method: str
     family: str  # plain | prerequisite | oracle
+    colour: str | None
     changes: dict[str, Any]
     who: str
     name: str = ""  # what tables and pictures call it: see `named`
@@ -113,6 +114,7 @@ def lines(results: Iterable[Scored]) -> list[Line]:
                 labels["base_experiment"],
                 labels["method"],
                 labels["family"],
+                labels["colour"],
                 labels["changes"],
                 labels["who"],
             ),
@@ -174,7 +176,7 @@ def scored(artifact: Artifact) -> Scored:
 
 def _scored(manifest: dict, payload: dict) -> Scored:
     labels = manifest["labels"]
-    for key in ("who", "base_experiment", "splits", "roles", "family"):
+    for key in ("who", "base_experiment", "splits", "roles", "family", "colour"):
         labels[key]  # as this version writes them
     place = {
         "dataset": manifest["dataset"],

@@ -51,7 +51,7 @@ def curves(lines: Sequence[Line], file: Path) -> tuple[Path | None, list[str]]:
 
 def _panel(axis, lines: Sequence[Line], title: str) -> None:
     ends = []
-    for line, colour in zip(lines, COLOURS, strict=False):
+    for line, colour in coloured(lines):
         runs = _values(line)
         for run in runs if len(runs) > 1 else ():
             axis.plot(list(run), list(run.values()), color=colour, linewidth=0.7, alpha=0.35)
@@ -66,6 +66,20 @@ def _panel(axis, lines: Sequence[Line], title: str) -> None:
     axis.set_title(title, loc="left")
     axis.grid(axis="y", color="#dddddd", linewidth=0.6)
     axis.spines[["top", "right"]].set_visible(False)
+
+
+def coloured(lines: Sequence[Line]) -> list[tuple[Line, str]]:
+    """Each line with the colour of its method, or with one that no line has yet."""
+    of_methods = {line.colour for line in lines}
+    free = [colour for colour in COLOURS if colour not in of_methods]
+    used: set[str] = set()
+    found = []
+    for line in lines:
+        wanted = [line.colour] if line.colour else []
+        colour = next(c for c in [*wanted, *free, *COLOURS] if c not in used)
+        used.add(colour)
+        found.append((line, colour))
+    return found
 
 
 def _values(line: Line) -> list[dict[int, float]]:

@@ -59,6 +59,13 @@ def tests(config: Config) -> list[TestSplit]:
     return config.dataset.tests
 
 
+def family(config: Config) -> str:
+    """What reports take the method for: plain, prerequisite or oracle."""
+    method = config.method
+    found = "oracle" if method.known_only else "prerequisite" if method.knowledge else "plain"
+    return method.family or found
+
+
 def real_weight(config: Config) -> float:
     """The weight of the skill-only loss on real rows; 0 where no knowledge stands beside the skill."""
     if not beside(config):

@@ -9,7 +9,7 @@ from prereq.config import Config
 # What no result depends on, or what is told apart otherwise (the seed, the method's own name).
 LEFT_OUT = {"seed", "output_dir", "compare", "recipe", "knowledge", "tracker", "stage"}
 LEFT_OUT |= {"dataset.seed", "eval.requests", "eval.api_key_env", "eval.bootstrap"}
-LEFT_OUT |= {"eval.tokens_per_batch"}
+LEFT_OUT |= {"eval.tokens_per_batch", "method.family", "method.colour"}
 SHORT = re.compile(
     r"^(dataset|adapter)\.|(?<=\.)training\."
 )  # parts of a key that go without saying

@@ -177,11 +177,8 @@ class Specs:
             else self.base.reference,
             "splits": splits,
             "roles": {test.name: test.role for test in choices.tests(self.config)},
-            "family": "oracle"
-            if method.known_only
-            else "prerequisite"
-            if method.knowledge
-            else "plain",
+            "family": choices.family(self.config),
+            "colour": method.colour,
         }
         return self._spec("scores", self.name, content, labels)
 

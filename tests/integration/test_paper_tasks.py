@@ -51,7 +51,8 @@ def test_cpt_sft_eval(run_cli, place, name, sources):
     outputs = place / "apart" / name
     assert len(list(outputs.glob("hf/knowledge/*/manifest.json"))) == sources
     shared = [o for o in apart if not o.startswith("stage.")]
-    shared += [f"dataset.knowledge.{i}.training.epochs=1" for i in range(sources)]
+    compact = 2 if name in ("bio", "medical") else sources  # one entry for all versions of a form
+    shared += [f"dataset.knowledge.{i}.training.epochs=1" for i in range(compact)]
     shared += ["dataset.skill.training.epochs=1"]
     for stage in ("sft", "eval"):
         result = run_cli(*shared, f"stage={stage}", cwd=place)

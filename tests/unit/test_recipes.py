@@ -4,6 +4,7 @@ import pytest
 
 from prereq.config import layer
 from prereq.config.checks import problems
+from prereq.errors import ConfigError
 from tests.configs import composed
 
 # name: (form, fictitious, version, split, max length, epochs, batch)
@@ -116,3 +117,10 @@ def test_methods(method, fields):
     m = composed("dataset=hotpotqa", f"method={method}").method
     assert (m.fictitious, m.real, m.knowledge, m.real_weight, m.forms) == fields
     assert m.popular == (method == "popular")
+
+
+def test_versions_of_a_source_are_told_apart_by_its_name_and_split():
+    with pytest.raises(ConfigError) as error:
+        composed("dataset=bio", "dataset.knowledge.0.split=train", "dataset.knowledge.1.name=v")
+    assert "dataset.knowledge.0.split=train: must hold {version}" in str(error.value)
+    assert "dataset.knowledge.1.name=v: must hold {version}" in str(error.value)

@@ -19,6 +19,7 @@ def scored(root, method="sft", seed=1, who="a", rows=None, changes=None, splits=
     labels = {"method": method, "seed": seed, "who": f"{who}-{method}", "changes": changes or {}}
     labels |= {"base": "tiny", "base_experiment": more.pop("base", "b"), "roles": ROLES}
     labels |= {"family": "prerequisite" if method.startswith("prereq") else "plain"}
+    labels["colour"] = {"sft": "#D55E00"}.get(method)
     labels["splits"] = {split: (splits or {}).get(split, "rows") for split in rows}
     content = {"seed": seed, "who": labels["who"], "splits": labels["splits"], "rows": rows}
     spec = Spec(root, "world", more.pop("model", "tiny"), "scores", method, content, labels)
@@ -158,3 +159,12 @@ def test_no_number_is_cut_in_a_narrow_terminal(tmp_path, monkeypatch, columns):
     tables.comparison(lines(tmp_path))
     text = out.file.getvalue()
     assert text.count("66.7 ± 50.0") == 9 and max(map(len, text.splitlines())) <= columns
+
+
+def test_a_line_has_the_colour_of_its_method_and_no_other_line_has_it(tmp_path):
+    for number in range(3):
+        scored(tmp_path, who=str(number), changes={"skill.epochs": number} if number else {})
+    scored(tmp_path, "prereq_tune")
+    found = picture.coloured(lines(tmp_path))
+    assert len({colour for _, colour in found}) == len(found) == 4
+    assert next(colour for line, colour in found if line.method == "sft") == "#D55E00"
