@@ -1,40 +1,17 @@
 """From stored generations to a table of scores with intervals: pure functions of rows."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
 from prereq.config import TestSplit
 from prereq.data.rows import SkillRow
-from prereq.evaluation import scoring
+from prereq.evaluation.metrics import CONFIDENCE, Scorer, accepted, metrics_of
 from prereq.evaluation.requests import Item
 from prereq.evaluation.statistics import auroc, interval
 
+QUESTIONS = ("qa", "final_answer")  # kinds of scoring
+GROUPED = ("type", "prop", "s_pop")  # columns of questions
 ANSWERS = 100  # of each split, epoch and plugged-in knowledge, in the table to read
-Scorer = Callable[[str, Sequence[SkillRow]], float]
-
-
-def scorer(kind: str, values: Mapping[str, Sequence[str]]) -> Scorer:
-    """`right(text, rows)` in [0, 1]: agreement of a text with any of the rows.
-
-    `qa`, `final_answer`: exact match. `facts`: the share of the rows' relations told as one of them
-    has it. `long_form`: whether anything was said at all, for want of a judge.
-    """
-    if kind == "long_form":
-        return lambda text, rows: float(bool(text))
-    if kind != "facts":
-        match = scoring.exact_match if kind == "qa" else scoring.final_answer_match
-        return lambda text, rows: float(match(text, accepted(rows)))
-
-    def facts(text: str, rows: Sequence[SkillRow]) -> float:
-        right = {r: {row.facts[r] for row in rows} for r in rows[0].facts}
-        return scoring.share_right(text, right, values)
-
-    return facts
-
-
-def accepted(rows: Sequence[SkillRow]) -> list[str]:
-    """Every accepted answer of the rows."""
-    return [answer for row in rows for answer in row.answers]
 
 
 def best_epoch(
@@ -69,41 +46,39 @@ def table(
     Shares are in percent. A split at the last epoch, where it was scored at its best as well, is
     called `<split>_last`.
     """
+    metrics = metrics_of(kind, right)
     scores: list[dict] = []
     curve: list[dict] = []
     by_row: dict[str, list[float]] = {}
     confidence: dict[str, list[float]] = {}
 
     def add(
-        metric: str, split: str, values: Sequence[float], knowledge: str = "", shares: bool = True
+        name: str, split: str, values: Sequence[float], knowledge: str = "", unit: str = "share"
     ) -> None:
-        low, high = interval(values, resamples, shares=shares)
-        percent = 100 if shares else 1
-        row = {"knowledge": knowledge, "split": split, "metric": metric}
-        row |= {"value": percent * fmean(values), "low": percent * low, "high": percent * high}
+        low, high = interval(values, resamples, shares=unit == "share")
+        scale = 100 if unit == "share" else 1
+        row = {"knowledge": knowledge, "split": split, "metric": name, "unit": unit}
+        row |= {"value": scale * fmean(values), "low": scale * low, "high": scale * high}
         scores.append(row | {"n": len(values)})
 
     for test in tests:
         mine = [g for g in generations if g["split"] == test.name]
         for epoch in sorted({g["epoch"] for g in mine}):
             here = [g for g in mine if g["epoch"] == epoch and not g["knowledge"]]
-            values = [right(g["text"], items[test.name][g["item"]].rows) for g in here]
+            rows = [items[test.name][g["item"]].rows for g in here]
+            values = [right(g["text"], r) for g, r in zip(here, rows, strict=True)]
             if test.epochs == "all":
                 curve.append({"split": test.name, "epoch": epoch, "value": 100 * fmean(values)})
             names = [test.name] if epoch == epochs["best"] or test.epochs == "last" else []
             if test.epochs in ("all", "ends") and epoch == epochs["last"]:
                 names.append(f"{test.name}_last")
             for name in names if not test.plug_in else ():
-                if kind == "long_form":
-                    add("tokens", name, [g["tokens"] for g in here], shares=False)
-                else:
-                    add("accuracy", name, values)
-                if kind in ("qa", "final_answer"):
-                    _add_qa(add, name, here, items[test.name], values, kind)
-                add("ended", name, [float(g["ended"]) for g in here])
+                for metric in metrics:
+                    add(metric.name, name, metric.values(here, rows), unit=metric.unit)
+                for group, own in _groups(rows, values) if kind in QUESTIONS else ():
+                    add("accuracy", f"{name}/{group}", own)
                 by_row[name] = values
-                told = [g["confidence"] for g in here]
-                if None not in told:  # the engine tells probabilities
+                if (told := CONFIDENCE.values(here, rows)) is not None:
                     confidence[name] = told
         if test.plug_in:
             for knowledge in sorted({g["knowledge"] for g in mine}):
@@ -112,12 +87,12 @@ def table(
                 if other:  # the subjects have other versions
                     add("other", test.name, other, knowledge)
     for name, values in confidence.items():
-        add("confidence", name, values)
+        add(CONFIDENCE.name, name, values)
     for known in (t.name for t in tests if t.role == "known" and t.name in confidence):
         for unseen in (t.name for t in tests if t.role == "unseen" and t.name in confidence):
-            value = auroc(confidence[known], confidence[unseen])
-            row = {"knowledge": "", "split": f"{known}_against_{unseen}"}
-            row |= {"metric": "confidence_auroc", "value": 100 * value, "low": None, "high": None}
+            value = 100 * auroc(confidence[known], confidence[unseen])
+            row = {"knowledge": "", "split": f"{known}_against_{unseen}", "unit": "share"}
+            row |= {"metric": "confidence_auroc", "value": value, "low": None, "high": None}
             scores.append(row | {"n": len(confidence[known]) + len(confidence[unseen])})
     return {"scores": scores, "curve": curve, "rows": by_row}
 
@@ -144,33 +119,16 @@ def answers(
     return columns, rows
 
 
-def _add_qa(
-    add: Callable,
-    split: str,
-    generations: Sequence[dict],
-    items: Sequence[Item],
-    right: list[float],
-    kind: str,
-) -> None:
-    """The published accuracy, abstention, wrong answers, strict match, F1; accuracy by group."""
-    texts = [g["text"] for g in generations]
-    rows = [items[g["item"]].rows for g in generations]
-    match = scoring.published_match if kind == "qa" else scoring.published_final_match
-    published = [float(match(t, accepted(r))) for t, r in zip(texts, rows, strict=True)]
-    add("accuracy_published", split, published)
-    abstained = [float(scoring.abstained(text)) for text in texts]
-    add("abstained", split, abstained)
-    add("wrong", split, [1 - r - a for r, a in zip(right, abstained, strict=True)])
-    pairs = list(zip(texts, rows, strict=True))
-    add("strict_match", split, [float(scoring.strict_match(t, accepted(r))) for t, r in pairs])
-    add("f1", split, [scoring.f1(t, accepted(r)) for t, r in pairs])
-    for column in ("type", "prop", "s_pop"):
+def _groups(
+    rows: Sequence[Sequence[SkillRow]], values: Sequence[float]
+) -> Iterator[tuple[str, list[float]]]:
+    """`column=value` and the values of its rows, for the columns that questions are told apart by."""
+    for column in GROUPED:
         groups: dict[str, list[float]] = {}
-        for row, value in zip(rows, right, strict=True):
+        for row, value in zip(rows, values, strict=True):
             if row[0].extra.get(column) is not None:
                 groups.setdefault(_group(column, row[0].extra[column]), []).append(value)
-        for name in sorted(groups):
-            add("accuracy", f"{split}/{column}={name}", groups[name])
+        yield from ((f"{column}={name}", groups[name]) for name in sorted(groups))
 
 
 def _group(column: str, value: object) -> str:

@@ -31,6 +31,7 @@ class Score:
     seed: int
     split: str
     metric: str
+    unit: str  # share | count | nats
     value: float
     low: float | None
     high: float | None

@@ -14,7 +14,7 @@ from prereq.report.collect import Line, Score, named, scored, spelt
 
 out = Console(highlight=False)
 RESAMPLES = 2000
-LEGEND = "percent right, ± half a 95 % interval over rows"
+LEGEND = "shares in percent, ± half a 95 % interval over rows"
 ROLES = {
     "selection": "chooses the epoch",
     "known": "facts the base model knows, in no training row",
@@ -223,5 +223,12 @@ def show_scores(artifact: Artifact) -> None:
         table.add_column(heading, justify="right", no_wrap=True)
     for s in result.scores:
         bounds = "" if s.low is None else f"{s.low:.1f} – {s.high:.1f}"
-        table.add_row(escape(s.split), s.metric, s.knowledge, f"{s.value:.1f}", bounds, str(s.n))
+        table.add_row(
+            escape(s.split),
+            s.metric,
+            s.knowledge,
+            f"{s.value:.1f}{' %' if s.unit == 'share' else ''}",
+            bounds,
+            str(s.n),
+        )
     out.print(table)

@@ -20,6 +20,7 @@ from prereq.data.sources import check_rows, read_values
 from prereq.data.tokens import prompt_ids
 from prereq.errors import PrereqError
 from prereq.evaluation import requests, score
+from prereq.evaluation.metrics import Scorer, scorer
 from prereq.evaluation.requests import Item, Request
 from prereq.runtime.console import progress
 from prereq.runtime.files import read_lines, write_json, write_lines
@@ -163,9 +164,9 @@ def _record(generation: Generation, prompt: str, adapter: Path) -> dict:
     }
 
 
-def _scorer(specs: Specs, data: Artifact) -> score.Scorer:
+def _scorer(specs: Specs, data: Artifact) -> Scorer:
     scoring = specs.config.eval.scoring
-    return score.scorer(scoring, read_values(data.path) if scoring == "facts" else {})
+    return scorer(scoring, read_values(data.path) if scoring == "facts" else {})
 
 
 def kept_epochs(skill: Artifact) -> dict[int, Path]:

@@ -15,7 +15,9 @@ import pytest
 from tests.conftest import REPOSITORY
 
 METHODS = ["sft_known", "sft", "sft_fictitious", "prereq_tune", "prereq_fictitious", "prereq_plain"]
-COLUMNS = "dataset model base method changes knowledge seed split metric value low high n artifact"
+COLUMNS = (
+    "dataset model base method changes knowledge seed split metric unit value low high n artifact"
+)
 
 
 @pytest.fixture(scope="module")

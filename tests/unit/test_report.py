@@ -26,7 +26,13 @@ def scored(root, method="sft", seed=1, who="a", rows=None, changes=None, splits=
     scratch = spec.path.with_name(".scratch")
     scratch.mkdir(parents=True)
     scores = [
-        {"knowledge": "", "split": s, "metric": "accuracy", "value": 100 * sum(v) / len(v)}
+        {
+            "knowledge": "",
+            "split": s,
+            "metric": "accuracy",
+            "unit": "share",
+            "value": 100 * sum(v) / len(v),
+        }
         | {"low": 0.0, "high": 100.0, "n": len(v)}
         for s, v in rows.items()
     ]

@@ -8,7 +8,7 @@ import pytest
 from prereq.config import TestSplit
 from prereq.data.rows import SkillRow
 from prereq.errors import PrereqError
-from prereq.evaluation import score
+from prereq.evaluation import metrics, score
 from prereq.evaluation.generate import Generation
 from prereq.evaluation.scoring import (
     abstained,
@@ -154,7 +154,7 @@ def said(items, texts, split: str = "test", **more) -> list[dict]:
 
 def table(generations, items, kind, plug_in: bool = False, versions=None, values=None) -> dict:
     tests = [TestSplit(name="test", subset="s", split="test", plug_in=plug_in)]
-    right = score.scorer(kind, values or {})
+    right = metrics.scorer(kind, values or {})
     epochs = {"best": 0, "last": 0}
     args = {"versions": versions or {}, "resamples": 50}
     made = score.table(generations, {"test": items}, tests, kind, right, epochs, **args)
