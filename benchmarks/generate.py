@@ -18,7 +18,7 @@ from benchmarks.race import console, machine, race, ratio, show
 from benchmarks.shapes import random_weights
 from benchmarks.steps import DEVICE, adapted, command_line, load, optimizer_of, update
 from prereq.config import EvalConfig, ModelConfig
-from prereq.data.batches import pack, split
+from prereq.data.packing import pack, split
 from prereq.data.tokens import TokenRow
 from prereq.evaluation.generate import generate
 from prereq.model import adapters
@@ -38,7 +38,7 @@ NEW_TOKENS = 128  # as published
 
 
 def questions(tokenizer, count: int, seed: int) -> tuple[list[list[int]], list[TokenRow]]:
-    """Prompts, and the same with an answer of one to three invented names and the end."""
+    """Prefill, and the same with an answer of one to three invented names and the end."""
     rng = random.Random(seed)
     syllables = "ka ro mi tel van dor su ne bra lin go pe".split()
     prompts, rows = [], []

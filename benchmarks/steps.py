@@ -19,7 +19,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from benchmarks.shapes import SHAPES, random_weights, write
-from prereq.data.batches import TERMS, pack, split
+from prereq.data.packing import TERMS, pack, split
 from prereq.data.tokens import Example, TokenRow
 from prereq.model.gguf import convert_smollm2
 from prereq.model.numerics import ROWS

@@ -81,12 +81,12 @@ def main() -> None:
     except Exception as error:
         sys.exit(_told(error))
     except Preempted as stopped:
-        if ranks.first():
+        if ranks.is_main():
             console.print(stopped.message, markup=False)
         ranks.leave()
         raise
     except KeyboardInterrupt:
-        if ranks.first():
+        if ranks.is_main():
             console.print("\ninterrupted: the same command goes on from the last checkpoint")
         sys.exit(signals.INTERRUPTED)
     finally:
@@ -157,7 +157,7 @@ def _told(error: BaseException) -> int:
         traceback.print_exception(error)
         console.print(f"[bold red]error[/bold red] {BUG.format(__version__)}")
         return 1
-    if ranks.first():
+    if ranks.is_main():
         console.print("[bold red]error[/bold red]", end=" ")
         console.print(message, markup=False)
     return 2

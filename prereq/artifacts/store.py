@@ -46,7 +46,7 @@ def found(spec: Spec) -> Artifact | None:
             audit.verify(artifact)
         return artifact
 
-    artifact = ranks.by_first(verified)
+    artifact = ranks.on_main_process(verified)
     if artifact:
         say("found", _describe(spec))
     return artifact
@@ -103,13 +103,13 @@ def obtain_all(
                 held = lease.beside(spec.path)
                 leases.callback(held.release)
                 wait = not _not_waiting.get()
-                ranks.by_first(partial(lease.take, held, _describe(spec), wait))
+                ranks.on_main_process(partial(lease.take, held, _describe(spec), wait))
             missing = _missing(missing)  # another process may have made some meanwhile
             if missing:
                 _make(missing, config, make, collective)
     for spec in specs:
         say("found", _describe(spec))  # unless it was spoken of before
-    return ranks.by_first(lambda: [audit.verify(find(spec)) for spec in specs])
+    return ranks.on_main_process(lambda: [audit.verify(find(spec)) for spec in specs])
 
 
 def in_any_order(jobs: Sequence[Callable[[], T]]) -> list[T]:
@@ -126,7 +126,7 @@ def in_any_order(jobs: Sequence[Callable[[], T]]) -> list[T]:
 
 
 def _missing(specs: Sequence[Spec]) -> list[Spec]:
-    return ranks.by_first(lambda: [spec for spec in specs if find(spec) is None])
+    return ranks.on_main_process(lambda: [spec for spec in specs if find(spec) is None])
 
 
 def _make(
@@ -138,19 +138,19 @@ def _make(
     """Make and publish what is missing, its leases held."""
     making(", ".join(map(_describe, missing)))
     started = time.time()
-    scratch = ranks.by_first(
+    scratch = ranks.on_main_process(
         lambda: {s: _scratch(s, collective and s is missing[0]) for s in missing}
     )
     try:
-        extra = make(scratch) if collective else ranks.by_first(lambda: make(scratch))
+        extra = make(scratch) if collective else ranks.on_main_process(lambda: make(scratch))
     except BaseException:
-        for folder in scratch.values() if ranks.first() else ():
+        for folder in scratch.values() if ranks.is_main() else ():
             if not any(folder.glob(CHECKPOINTS)):  # nothing that a later run could go on from
                 remove(folder)
         raise
     seconds = time.time() - started
     for spec, more in zip(missing, extra, strict=True):
-        ranks.by_first(partial(publish, spec, config, scratch[spec], more, seconds))
+        ranks.on_main_process(partial(publish, spec, config, scratch[spec], more, seconds))
         say("made", _describe(spec), f"in {_duration(seconds)}")
 
 

@@ -1,4 +1,4 @@
-"""Greedy generation: merged weights, no padding, each row in a slot that it leaves at its own end."""
+"""Generation: merged weights, no padding, each row in the KV cache until its own end."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from prereq.data.batches import Flat
+from prereq.data.packing import PrefixShared
 from prereq.model.attention import in_place
 from prereq.model.head import head_logits
-from prereq.model.slots import NextTokens, Prompts, Slots
+from prereq.model.kv_cache import Decode, KVCache, Prefill
 
 PROMPT_TOKENS = 2048  # of the prompts that one forward reads (one prompt at least)
 SHORT = 32  # new tokens that there is room for at first
@@ -51,7 +51,7 @@ def generate(
 
     The model's attention must be `rows`. As many rows are continued at once as `tokens_per_batch` has
     room for, counting the longest prompt and `max_new_tokens` for each; once a quarter of them has
-    ended, others take their slots.
+    ended, others take their places.
     """
     if not prompts:
         return []
@@ -60,24 +60,24 @@ def generate(
     longest = len(prompts[waiting[-1]])
     limit = longest + max_new_tokens
     count = min(len(prompts), max(1, tokens_per_batch // limit))
-    slots = Slots(count, longest + SHORT, limit, device)
+    cache = KVCache(count, longest + SHORT, limit, device)
     padded = not in_place(device, model.dtype)
     results: list[Generation | None] = [None] * len(prompts)
     rows: list[_Row] = []
     while waiting or rows:
         fresh = []
-        if waiting and len(rows) <= 0.75 * slots.count:
-            fresh = _fitting(waiting, prompts, slots.count - len(rows))
+        if waiting and len(rows) <= 0.75 * cache.count:
+            fresh = _fitting(waiting, prompts, cache.count - len(rows))
         if fresh:
-            flat = Flat()
+            flat = PrefixShared()
             for i in fresh:
                 flat.add(prompts[i])
             ids, positions = flat.ids, flat.positions
-            layout = Prompts([len(prompts[i]) for i in fresh], flat.tokens, slots, padded)
+            layout = Prefill([len(prompts[i]) for i in fresh], flat.tokens, cache, padded)
             rows += (answering := [_Row(i) for i in fresh])
         else:
-            ids, positions = [row.ids[-1] for row in rows], slots.lengths
-            layout, answering = NextTokens(slots), rows
+            ids, positions = [row.ids[-1] for row in rows], cache.lengths
+            layout, answering = Decode(cache), rows
         logits = next_logits(model, ids, positions, layout, layout.last if fresh else None)
         best, chosen = logits.max(-1, keepdim=True)
         sure = logits.sub_(best).exp_().sum(-1).log_().neg_().tolist()
@@ -93,7 +93,7 @@ def generate(
         for place in ended:
             results[rows[place].number] = _told(tokenizer, rows[place])
         if ended:
-            rows = [rows[place] for place in slots.leave(ended)]
+            rows = [rows[place] for place in cache.evict(ended)]
             on_done(len(ended))
     return results
 
@@ -102,7 +102,7 @@ def next_logits(
     model: PreTrainedModel,
     ids: Sequence[int],
     positions: Sequence[int],
-    layout: Prompts | NextTokens,
+    layout: Prefill | Decode,
     last: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Logits, [rows, vocabulary], of the token that follows each row, by one forward over flat tokens.
@@ -119,7 +119,7 @@ def next_logits(
 
 
 def _fitting(waiting: list[int], prompts: Sequence[list[int]], free: int) -> list[int]:
-    """Take the next prompts, the longest first, for as many slots and tokens as one forward reads.
+    """Take the next prompts, the longest first, for as many rows and tokens as one forward reads.
 
     They come in lexicographic order, in which they share most.
     """

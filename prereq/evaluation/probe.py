@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import torch
 from transformers import PreTrainedModel
 
-from prereq.data.batches import Flat
+from prereq.data.packing import PrefixShared
 from prereq.evaluation.generate import next_logits
 from prereq.model.attention import in_place
+from prereq.model.kv_cache import Decode, KVCache, Prefill
 from prereq.model.self_check import (
     Unfit,
     compare,
@@ -16,7 +17,6 @@ from prereq.model.self_check import (
     probe_rows,
     refusal,
 )
-from prereq.model.slots import NextTokens, Prompts, Slots
 
 STEPS = 3  # tokens decoded after the prompts
 
@@ -56,16 +56,16 @@ def check_attention(model: PreTrainedModel, prompts: Sequence[list[int]]) -> Non
 def _decode(model: PreTrainedModel, rows: list[list[int]]) -> torch.Tensor:
     """Logits [steps + 1, rows, vocabulary]; each row is continued by its own first tokens."""
     room = max(map(len, rows)) + STEPS
-    slots = Slots(len(rows), room, room, model.device)
-    flat = Flat()
+    cache = KVCache(len(rows), room, room, model.device)
+    flat = PrefixShared()
     for row in rows:
         flat.add(row)
     padded = not in_place(model.device, model.dtype)
-    layout = Prompts([len(row) for row in rows], flat.tokens, slots, padded)
+    layout = Prefill([len(row) for row in rows], flat.tokens, cache, padded)
     logits = [next_logits(model, flat.ids, flat.positions, layout, layout.last)]
     for step in range(STEPS):
-        positions = slots.lengths
-        layout = NextTokens(slots)
+        positions = cache.lengths
+        layout = Decode(cache)
         logits.append(next_logits(model, [row[step] for row in rows], positions, layout))
     return torch.stack(logits)
 

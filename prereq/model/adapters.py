@@ -116,7 +116,7 @@ def save(peft_model: PeftModel, name: str, folder: Path, dropout: float) -> None
             for half, matrix in (("A", layer.lora_A[name]), ("B", layer.lora_B[name])):
                 tensor = full_tensor(matrix.weight).cpu().contiguous()
                 state[f"base_model.model.{module}.lora_{half}.weight"] = tensor
-    if not ranks.first():
+    if not ranks.is_main():
         return
     folder.mkdir(parents=True, exist_ok=True)
     save_file(state, folder / WEIGHTS, metadata={"format": "pt"})

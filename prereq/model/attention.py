@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from transformers import AttentionInterface
 
-from prereq.data.batches import to_device
+from prereq.data.packing import to_device
 from prereq.model.numerics import ROWS
 from prereq.model.self_check import Unfit
 
@@ -52,10 +52,10 @@ def variable_length(query, key, value, starts, longest: int, scale: float) -> to
 
 
 class RowLayout:
-    """Where the T tokens of a pack stand in its R rows: each row has cells, one a token.
+    """Where the T tokens of a pack stand in its R rows: each row has positions, one a token.
 
-    Padded, every row has as many cells as the longest, L; else as many as it has tokens. So there are
-    C cells, R·L or fewer. What one way of attention does not read is never computed.
+    Padded, every row has as many positions as the longest, L; else as many as it has tokens. So there
+    are C positions, R·L or fewer. What one way of attention does not read is never computed.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class RowLayout:
         self.rows, self.longest = len(lengths), max(lengths)
         self.tokens = torch.arange(sum(lengths)) if tokens is None else tokens
         even = all(length == self.longest for length in lengths)
-        self.plain = tokens is None and (even or not padded)  # tokens are cells
+        self.plain = tokens is None and (even or not padded)  # tokens are positions
 
     @cached_property
     def starts(self) -> torch.Tensor:
@@ -78,42 +78,44 @@ class RowLayout:
         return self._there(torch.tensor([0, *accumulate(self.lengths)], dtype=torch.int32))
 
     @cached_property
-    def cells(self) -> torch.Tensor:
-        """The cell of each of `tokens`, on the CPU."""
+    def padded_positions(self) -> torch.Tensor:
+        """The padded position of each of `tokens`, on the CPU."""
         if not self.padded:
             return torch.arange(len(self.tokens))
         length = torch.tensor(self.lengths)[:, None]
         return (torch.arange(self.longest) < length).flatten().nonzero()[:, 0]
 
     @cached_property
-    def first(self) -> torch.Tensor:
-        """Whether a token stands in its cell as in no row before, on the CPU, for each of `tokens`."""
+    def first_copies(self) -> torch.Tensor:
+        """Whether a token stands here as in no row before, on the CPU, for each of `tokens`."""
         before = torch.cat([torch.tensor([-1]), self.tokens.cummax(0).values[:-1]])
         return self.tokens > before  # they are numbered in the order of their first rows
 
     @cached_property
-    def block(self) -> torch.Tensor:
-        """[C]: the token in each cell; in padding cells, which nothing reads, the first one."""
+    def gather_index(self) -> torch.Tensor:
+        """[C]: the token at each padded position; where padding is, which nothing reads, the first one."""
         count = self.rows * self.longest if self.padded else len(self.tokens)
-        block = torch.zeros(count, dtype=torch.long)
-        block[self.cells] = self.tokens
-        return self._there(block)
+        index = torch.zeros(count, dtype=torch.long)
+        index[self.padded_positions] = self.tokens
+        return self._there(index)
 
     @cached_property
-    def flat(self) -> torch.Tensor:
-        """[T]: the cell of each token, that in the first of its rows."""
-        return self._there(self.cells[self.first])
+    def first_positions(self) -> torch.Tensor:
+        """[T]: the padded position of each token, that in the first of its rows."""
+        return self._there(self.padded_positions[self.first_copies])
 
     @cached_property
-    def read(self) -> torch.Tensor:
-        """[C]: whether what attention gives for a cell goes on: once a token, and no padding."""
-        read = torch.zeros(len(self.block), dtype=torch.bool, device=self.device)
-        return read.index_fill_(0, self.flat, True)
+    def used(self) -> torch.Tensor:
+        """[C]: whether what attention gives for a position goes on: once a token, and no padding."""
+        used = torch.zeros(len(self.gather_index), dtype=torch.bool, device=self.device)
+        return used.index_fill_(0, self.first_positions, True)
 
     @cached_property
-    def again(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Where tokens stand in further rows: their cells, and these tokens."""
-        return self._there(self.cells[~self.first]), self._there(self.tokens[~self.first])
+    def duplicates(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Where tokens stand in further rows: their padded positions, and these tokens."""
+        return self._there(self.padded_positions[~self.first_copies]), self._there(
+            self.tokens[~self.first_copies]
+        )
 
     def _there(self, tensor: torch.Tensor) -> torch.Tensor:
         return to_device(tensor, self.device)
@@ -123,9 +125,9 @@ class RowLayout:
         # On a CPU the backward in 16 bits takes ten times as long as in 32.
         kind = torch.float32 if query.device.type == "cpu" else query.dtype
         flat = (x[0].transpose(0, 1).to(kind) for x in (query, key, value))
-        cells = (x if self.plain else _ToCells.apply(x, self) for x in flat)  # [C, H, D]
-        out = (self._padded if self.padded else self._in_place)(*cells, scaling, dropout)
-        out = out if self.plain else _ToTokens.apply(out, self)
+        rows = (x if self.plain else _ToRows.apply(x, self) for x in flat)  # [C, H, D]
+        out = (self._padded if self.padded else self._in_place)(*rows, scaling, dropout)
+        out = out if self.plain else _ToFlat.apply(out, self)
         return out.to(query.dtype)
 
     def _padded(self, query, key, value, scaling, dropout) -> torch.Tensor:
@@ -148,35 +150,35 @@ class RowLayout:
         return variable_length(query, key, value, self.starts, self.longest, scaling)
 
 
-class _ToCells(torch.autograd.Function):
-    """[T, …] to [C, …]. The gradients of a token's cells are added up; padding cells have none."""
+class _ToRows(torch.autograd.Function):
+    """[T, …] to [C, …]. The gradients of a token's duplicates are added up; padding has none."""
 
     @staticmethod
     def forward(ctx, x, layout):
         ctx.layout = layout
-        return x.index_select(0, layout.block)
+        return x.index_select(0, layout.gather_index)
 
     @staticmethod
     def backward(ctx, grad):
-        cells, tokens = ctx.layout.again
-        total = grad.index_select(0, ctx.layout.flat)
-        if len(cells):  # hundreds of rows can begin alike: not in 16 bits
-            total = total.float().index_add_(0, tokens, grad.index_select(0, cells).float())
+        positions, tokens = ctx.layout.duplicates
+        total = grad.index_select(0, ctx.layout.first_positions)
+        if len(positions):  # hundreds of rows can begin alike: not in 16 bits
+            total = total.float().index_add_(0, tokens, grad.index_select(0, positions).float())
         return total.to(grad.dtype), None
 
 
-class _ToTokens(torch.autograd.Function):
-    """[C, …] to [T, …], each from the cell that is `read`; the gradient of the others is zero."""
+class _ToFlat(torch.autograd.Function):
+    """[C, …] to [T, …], each from the position that is `used`; the gradient of the others is zero."""
 
     @staticmethod
     def forward(ctx, x, layout):
         ctx.layout = layout
-        return x.index_select(0, layout.flat)
+        return x.index_select(0, layout.first_positions)
 
     @staticmethod
     def backward(ctx, grad):
-        cells = grad.index_select(0, ctx.layout.block)
-        return cells.mul_(ctx.layout.read[:, None, None]), None
+        rows = grad.index_select(0, ctx.layout.gather_index)
+        return rows.mul_(ctx.layout.used[:, None, None]), None
 
 
 def rows_attention(

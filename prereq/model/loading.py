@@ -87,7 +87,7 @@ def _load(
     arguments["dtype"] = getattr(torch, dtype_of(config))
     arguments |= _source(path, config)
     try:
-        if ranks.sharded() and not ranks.first():
+        if ranks.sharded() and not ranks.is_main():
             # Its shape alone: Accelerate hands out the weights that the first process reads.
             shape = load_shape(path, config)
             arguments.pop("revision")

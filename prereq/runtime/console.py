@@ -55,7 +55,7 @@ def progress(label: str, total: int, done: int = 0) -> Iterator[Callable]:
 
 def show(event: tuple) -> None:
     """Draw one event, of this process or of a worker (of processes that train together: the first)."""
-    if not ranks.first():
+    if not ranks.is_main():
         return
     kind, *rest = event
     draw = {"say": _say, "open": _open, "move": _move, "close": _close}.get(kind)

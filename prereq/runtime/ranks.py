@@ -34,19 +34,19 @@ def join() -> None:
     }
 
 
-def count() -> int:
+def world_size() -> int:
     """How many processes train together."""
     return int(os.environ.get("WORLD_SIZE", 1))
 
 
-def first() -> bool:
+def is_main() -> bool:
     """Whether this is the process that writes."""
     return int(os.environ.get("RANK", 0)) == 0
 
 
 def sharded() -> bool:
     """Whether Accelerate is to shard the model over the processes (FSDP)."""
-    return count() > 1 and os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true"
+    return world_size() > 1 and os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true"
 
 
 def state():
@@ -56,7 +56,7 @@ def state():
 
     # Told nothing, Accelerate takes each of several processes on a CPU for the only one. What
     # one process waits for in a collective may be another job's long training.
-    alone = {} if count() == 1 else {"timeout": timedelta(days=2)}
+    alone = {} if world_size() == 1 else {"timeout": timedelta(days=2)}
     return PartialState(cpu=not torch.accelerator.is_available(), **alone)
 
 
@@ -70,24 +70,24 @@ def leave() -> None:
 
     They abort the process if they do, when all is done and the processor is busy.
     """
-    if count() > 1 and "torch" in sys.modules:
+    if world_size() > 1 and "torch" in sys.modules:
         import torch.distributed
 
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
 
 
-def by_first(work: Callable[[], T]) -> T:
+def on_main_process(work: Callable[[], T]) -> T:
     """What `work` returns, or the error it raises, in every process; only the first one runs it.
 
     Every error is handed on, Ctrl-C too: the others wait for an answer and would wait for ever.
     """
-    if count() == 1:
+    if world_size() == 1:
         return work()
     from accelerate.utils import broadcast_object_list
 
     state()
-    if not first():
+    if not is_main():
         result, error = broadcast_object_list([None, None])
         if error is not None:
             raise error

@@ -38,7 +38,7 @@ def processes(asked: int | None, memory: float | None) -> int:
     """
     if asked:
         return asked
-    if ranks.count() > 1 or memory is None:
+    if ranks.world_size() > 1 or memory is None:
         return 1
     import psutil
 
@@ -128,7 +128,7 @@ class _Worker:
         )
 
 
-def side_by_side(jobs: Sequence[Callable[[], object]], count: int) -> None:
+def parallel(jobs: Sequence[Callable[[], object]], count: int) -> None:
     """Run every job, `count` at a time; the first error stops the others, checkpoints saved.
 
     Jobs are picklable. What exists already is found here, so that workers start only for the rest.

@@ -108,7 +108,7 @@ def _train(
     summary = train(model, plan, settings, dict.fromkeys(plans, lora.dropout), parts=parts)
     for name, folder in folders.items():
         adapters.save(model, name, folder, lora.dropout)
-        if name != first and ranks.first():
+        if name != first and ranks.is_main():
             shutil.copy(folders[first] / "metrics.jsonl", folder)
     beside = {"together": list(plans)} if len(plans) > 1 else {}
     return [{"summary": summary | beside | counts[name]} for name in folders]

@@ -143,7 +143,7 @@ def _counts(specs: Specs) -> dict[str, Count]:
 
 
 def _asked(specs: Specs, root: Path | str) -> tuple[int, None, int]:
-    """Prompts to answer and tokens of their answers, at most."""
+    """Prefill to answer and tokens of their answers, at most."""
     config = specs.config
     scoring, tests = config.eval.scoring, choices.tests(config)
     items = {t.name: len(requests.items_of(config.dataset, scoring, root, t)) for t in tests}

@@ -30,9 +30,9 @@ def run(config: Config) -> list[Artifact]:
         jobs += [partial(_scores, s.config) for s in experiments if missing(s.scores)]
         if jobs:
             base_model(experiments[0])  # which all of them need
-            workers.side_by_side(jobs, count)
+            workers.parallel(jobs, count)
     scores = [evaluation.scores(specs) for specs in experiments]
-    ranks.by_first(lambda: report.run(config))
+    ranks.on_main_process(lambda: report.run(config))
     return scores
 
 

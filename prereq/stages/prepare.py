@@ -27,7 +27,7 @@ def check(experiments: Sequence[Specs]) -> None:
         return
     rows = data.data_set(first)
     tokenizer, shape = pretrain.tokenizer_of(first), _shape(first)
-    ranks.by_first(lambda: _check(experiments, rows, tokenizer, shape))
+    ranks.on_main_process(lambda: _check(experiments, rows, tokenizer, shape))
 
 
 def _check(

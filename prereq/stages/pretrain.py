@@ -62,7 +62,7 @@ def _trained(specs: Specs) -> Artifact:
         )
         summary = train(model, plan, settings)
         model.config._attn_implementation = "sdpa"
-        if ranks.first():
+        if ranks.is_main():
             model.save_pretrained(folder)
             tokenizer.save_pretrained(folder)
         return {"summary": summary | counts}

@@ -45,7 +45,7 @@ class Tracker:
     def start(self, folder: Path | None = None) -> None:
         """From here on something is made, in `folder` if it keeps metrics."""
         self.file = folder / "metrics.jsonl" if folder else self.file
-        if self.settings and self.settings.tracker.name != "none" and ranks.first():
+        if self.settings and self.settings.tracker.name != "none" and ranks.is_main():
             from prereq.tracking import wandb
 
             resumed = self.file is not None and self.file.exists()

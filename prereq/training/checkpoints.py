@@ -45,7 +45,7 @@ def save(
         values = {"parameter": parameter} | {m: state[m] for m in MOMENTS if m in state}
         for kind, value in values.items():
             tensors[f"{kind}:{name}"] = full_tensor(value).cpu().contiguous()
-    if not ranks.first():
+    if not ranks.is_main():
         return
     scratch, place, reserve = (folder / name for name in (UNFINISHED, LAST, RESERVE))
     if scratch.exists():
@@ -84,7 +84,7 @@ def load(
     not written by the step that it goes on at is removed. Every process calls it.
     """
     shapes = {name: list(parameter.shape) for name, parameter in trained.items()}
-    place, step = ranks.by_first(lambda: _choose(folder, shapes, steps))
+    place, step = ranks.on_main_process(lambda: _choose(folder, shapes, steps))
     if place is None:
         return 0
     tensors = load_file(place / STATE)

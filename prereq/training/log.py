@@ -24,7 +24,7 @@ class StepLog:
         self.broken = ""  # what of a step is not finite, once one is
         self.tokens, self.fresh, self.note = 0, 0, ""
         self.started = self.flushed = time.monotonic()
-        if ranks.first():
+        if ranks.is_main():
             tracker.resume(first)
 
     def add(
@@ -66,7 +66,7 @@ class StepLog:
             for name, total, count in zip(self.terms, sums[:half], sums[half:], strict=True):
                 if count and name != "text":
                     values[f"loss/{name}"] = total / count
-            if ranks.first():
+            if ranks.is_main():
                 self.tracker.log(step, values)
         self.tokens += self.fresh
         self.note = f"loss {fetched[-1][0]:.3f}  {self.tokens / self.seconds():,.0f} tok/s"

@@ -174,7 +174,7 @@ def language_model(
     else:
         lm = PackedLM(model, dropout)
     # Sharded, only the first process holds the weights.
-    ranks.by_first(lambda: probe.check(lm, plan.rows, plan.routes))
+    ranks.on_main_process(lambda: probe.check(lm, plan.rows, plan.routes))
     return lm
 
 

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import nn
 
-from prereq.data import batches
-from prereq.data.batches import Pack
+from prereq.data import packing
+from prereq.data.packing import Pack
 from prereq.data.tokens import Example
 from prereq.model.attention import RowLayout, in_place
 from prereq.model.head import label_losses
-from prereq.model.lora import route
 from prereq.model.numerics import ROWS
+from prereq.model.routed_lora import route
 
 
 class PackedLM(nn.Module):
@@ -38,17 +38,17 @@ class PackedLM(nn.Module):
 
     def packs(self, examples: Sequence[Example], budget: int) -> list[list[Example]]:
         """Rows into packs of at most `budget` tokens (a longer row has a pack of its own)."""
-        return batches.split(examples, budget)
+        return packing.split(examples, budget)
 
     def layout(self, rows: Sequence[Example], device: torch.device, names: tuple[str, ...]) -> Pack:
         """The tensors of one forward. Only attention `rows` can tell tokens that rows share."""
-        return batches.pack(rows, device, names, share=self.rows)
+        return packing.pack(rows, device, names, share=self.rows)
 
     def padding(self, packs: Sequence[Sequence[Example]]) -> float:
         """Share of padding in what attention computes, in [0, 1); linear layers see none."""
         device = next(self.inner.parameters()).device
         pads = self.rows and not in_place(device, self.inner.dtype)
-        return batches.padding(packs) if pads else 0.0
+        return packing.padding(packs) if pads else 0.0
 
     def forward(self, pack: Pack) -> tuple[torch.Tensor, torch.Tensor]:
         """The weighted sum of the token losses (a scalar), and for each of the pack's terms the sum

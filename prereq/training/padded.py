@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from prereq.data.batches import to_device
+from prereq.data.packing import to_device
 from prereq.data.tokens import Example
 from prereq.model.adapters import lora_layers, train_only
 

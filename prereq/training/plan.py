@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil
 
-from prereq.data.batches import TERMS
 from prereq.data.checks import version_faults
+from prereq.data.packing import TERMS
 from prereq.data.rows import SkillRow
 from prereq.data.tokens import Cut, Example, TokenRow, fitted, skill_row
 from prereq.errors import PrereqError

@@ -10,8 +10,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from prereq.data.tokens import Example, TokenRow
-from prereq.model.lora import unrouted
 from prereq.model.numerics import ROWS
+from prereq.model.routed_lora import unrouted
 from prereq.model.self_check import (
     Unfit,
     compare,

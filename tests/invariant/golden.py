@@ -16,7 +16,7 @@ from peft import set_peft_model_state_dict
 from safetensors.torch import load_file
 
 from prereq.config import LoraSettings, ModelConfig, Training
-from prereq.data.batches import TERMS
+from prereq.data.packing import TERMS
 from prereq.data.tokens import TokenRow
 from prereq.model import adapters
 from prereq.model.loading import load_model

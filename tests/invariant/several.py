@@ -75,12 +75,12 @@ def shard() -> None:
 
 def base(folder: Path, tied: bool) -> Path:
     """A random Llama on disk, as every process reads it."""
-    if ranks.first():
+    if ranks.is_main():
         model = llama()
         model.config.tie_word_embeddings = tied
         model.tie_weights()
         model.save_pretrained(folder)
-    ranks.by_first(lambda: None)
+    ranks.on_main_process(lambda: None)
     return folder
 
 
@@ -90,16 +90,16 @@ def main(folder: Path, sharded: bool, engine: str) -> None:
         shard()
     for name, (plan, knowledge) in plans().items():
         place = folder / name
-        ranks.by_first(lambda place=place: place.mkdir(parents=True, exist_ok=True))
+        ranks.on_main_process(lambda place=place: place.mkdir(parents=True, exist_ok=True))
         frozen = {k.name: folder / k.name for k in knowledge}
-        if frozen and ranks.first():
+        if frozen and ranks.is_main():
             made = oracle.peft_model(llama(), {k: 4 for k in frozen}, 7)
             for key in frozen:
                 adapters.save(made, key, folder / key, 0.0)
         path = base(folder / f"base-{name}", tied=name == "mix")
         model = load_model(path, ModelConfig(name="test"), engine)
         whole = [p for p in model.parameters() if p.device.type == "cpu"]
-        assert bool(whole) == (ranks.first() or not sharded), "only the first process reads it"
+        assert bool(whole) == (ranks.is_main() or not sharded), "only the first process reads it"
         lora = LoraSettings(r=4, dropout=0.05, target_modules=oracle.MODULES)
         model = adapters.attach(model, SKILL, lora, "base", frozen, seed=3)
         tracker = Tracker(folder=place)

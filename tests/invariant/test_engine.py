@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from prereq.data.batches import pack, padding, split
+from prereq.data.packing import pack, padding, split
 from prereq.data.tokens import TokenRow
 from prereq.model.attention import RowLayout
 from prereq.model.numerics import ROWS

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from prereq.config import Training, layer
-from prereq.data.batches import pack, split
+from prereq.data.packing import pack, split
 from prereq.data.tokens import TokenRow
 from prereq.training.loop import cosine
 from prereq.training.objectives import ALONE, Draw, Knowledge, Subject, draw, skill_step, text_step

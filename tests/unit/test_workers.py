@@ -97,18 +97,18 @@ def made(root: Path) -> dict[str, str]:
 def test_every_job_runs_once_in_as_many_processes_as_asked_for(tmp_path):
     job(tmp_path, "there")
     jobs = [partial(job, tmp_path, name) for name in ("there", "one", "two", "three", "four")]
-    workers.side_by_side(jobs, 2)
+    workers.parallel(jobs, 2)
     by = made(tmp_path)
     assert by.keys() == {"there", "one", "two", "three", "four"}
     others = {process for name, process in by.items() if name != "there"}
     assert by["there"] == str(os.getpid()) not in others and len(others) <= 2
-    workers.side_by_side(jobs, 2)  # all found; no process starts
+    workers.parallel(jobs, 2)  # all found; no process starts
     assert made(tmp_path) == by
 
 
 def test_what_workers_show_is_shown_to_the_last_line(tmp_path, capsys):
     jobs = [partial(job, tmp_path, f"n{number}", draw) for number in range(4)]
-    workers.side_by_side(jobs, 2)
+    workers.parallel(jobs, 2)
     said = capsys.readouterr().err
     assert said.count(" made ") == 4 and all(f"n{number}-" in said for number in range(4))
     assert workers.console._bars == {}
@@ -137,7 +137,7 @@ def test_the_first_error_arrives_as_what_it_is_and_the_others_save_and_end(tmp_p
     error, text = KINDS[kind]
     started = time.monotonic()
     with pytest.raises(error, match=text if error is not Preempted else None) as raised:
-        workers.side_by_side(jobs, 2)
+        workers.parallel(jobs, 2)
     assert time.monotonic() - started < 40
     assert (tmp_path / "good saved").exists() and made(tmp_path) == {}
     notes = "".join(getattr(raised.value, "__notes__", []))
@@ -151,14 +151,14 @@ def test_a_worker_that_hears_nothing_is_killed_at_the_deadline(tmp_path, monkeyp
     jobs = [partial(job, tmp_path, "good", deaf)]
     jobs += [partial(job, tmp_path, "bad", partial(fail_beside, "error"))]
     with pytest.raises(PrereqError, match="no such split"):
-        workers.side_by_side(jobs, 2)
+        workers.parallel(jobs, 2)
     assert not workers.multiprocessing.active_children()
 
 
 def test_a_job_that_cannot_be_sent_is_an_error_and_no_process_is_left(tmp_path):
     with pytest.raises(TypeError, match="pickle"):
         jobs = [partial(job, tmp_path, "a", threading.Lock()), lambda: job(tmp_path, "b")]
-        workers.side_by_side(jobs, 2)
+        workers.parallel(jobs, 2)
     assert not workers.multiprocessing.active_children()
 
 
@@ -174,7 +174,7 @@ from tests.unit.test_workers import job, wait_for_sigterm
 if __name__ == "__main__":
     handle(stop)
     root = Path(sys.argv[1])
-    workers.side_by_side([partial(job, root, name, wait_for_sigterm) for name in ("one", "two")], 2)
+    workers.parallel([partial(job, root, name, wait_for_sigterm) for name in ("one", "two")], 2)
 """
 
 

@@ -16,7 +16,7 @@ from prereq.data.tokens import Example
 TERMS = ("text", "fictitious", "real", "plain")
 
 
-class Flat:
+class PrefixShared:
     """Token sequences as one; what a sequence begins with like the one before it stands there once.
 
     `ids`, `positions`: [T], of the tokens that stand there. `tokens`: which of them each sequence
@@ -109,7 +109,7 @@ def pack(
     all of them. It needs attention that tells tokens from rows (`rows`).
     """
     examples = sorted(examples, key=lambda e: (e.route, e.row.ids))
-    flat, route = Flat(), None
+    flat, route = PrefixShared(), None
     predict, targets, weights, terms = [], [], [], []
     spans: dict[str, list[tuple[int, int]]] = {}
     for example in examples:

@@ -1,9 +1,8 @@
-"""Keys and values of the rows that are being continued: a slot a row, each at its own length.
+"""The KV cache of generation: keys and values of the rows that are continued, each at its own length.
 
-Both forwards of generation take one flat sequence, as in training: the prompts of some rows without
-padding, what they begin with alike once (`Prompts`), then one token of every row (`NextTokens`). Each
-writes its keys and values to its rows' slots; nothing is concatenated, and a row that has ended leaves
-its slot to another.
+Both forwards take one flat sequence, as in training: `Prefill` the prompts of some rows without padding,
+what they begin with alike once; `Decode` one token of every row. Each writes its keys and values to its
+rows of the cache; nothing is concatenated, and a row that has ended leaves its place to another.
 """
 
 from collections.abc import Sequence
@@ -12,12 +11,12 @@ from itertools import accumulate
 import torch
 import torch.nn.functional as F
 
-from prereq.data.batches import to_device
+from prereq.data.packing import to_device
 from prereq.model.attention import RowLayout
 
 
-class Slots:
-    """`count` slots of `room` tokens, `limit` at most. Rows stand in the first `len(lengths)` of them."""
+class KVCache:
+    """`count` rows of `room` tokens, `limit` at most. The first `len(lengths)` of them are in use."""
 
     def __init__(self, count: int, room: int, limit: int, device: torch.device):
         self.count, self.room, self.limit, self.device = count, min(room, limit), limit, device
@@ -25,7 +24,7 @@ class Slots:
         self.layers: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # [count, room, H_kv, D]
 
     def write(self, layer: int, key: torch.Tensor, value: torch.Tensor, places: torch.Tensor):
-        """Tokens [H_kv, T, D] to `places`, [T], numbered slot · room + place; the whole layer."""
+        """Tokens [H_kv, T, D] to `places`, [T], numbered row · room + place; the whole layer."""
         if layer not in self.layers:
             shape = self.count, self.room, key.shape[0]
             # Zeros, as what is masked must still be a number.
@@ -34,15 +33,15 @@ class Slots:
             whole.view(-1, *whole.shape[2:]).index_copy_(0, places, new.transpose(0, 1))
         return self.layers[layer]
 
-    def widen(self) -> None:
+    def grow(self) -> None:
         """Half as much room again. Most answers are short, so that the limit is seldom needed."""
         more = min(self.limit, self.room + self.room // 2) - self.room
         self.room += more
         for layer, pair in self.layers.items():
             self.layers[layer] = tuple(F.pad(whole, (0, 0, 0, 0, 0, more)) for whole in pair)
 
-    def leave(self, ended: Sequence[int]) -> list[int]:
-        """Free the slots of these rows; which rows stand in the slots now, by their old numbers."""
+    def evict(self, ended: Sequence[int]) -> list[int]:
+        """Remove rows that have ended; which rows are in the cache now, by their old numbers."""
         left = len(self.lengths) - len(ended)
         gone = set(ended)
         holes = [row for row in ended if row < left]
@@ -63,47 +62,47 @@ class Slots:
         return to_device(torch.tensor(numbers), self.device)
 
 
-class Prompts(RowLayout):
-    """The prompts of rows that take the next free slots."""
+class Prefill(RowLayout):
+    """The prompts of rows that take the next free rows of the cache."""
 
-    def __init__(self, lengths: Sequence[int], tokens: Sequence[int], slots: Slots, padded: bool):
+    def __init__(self, lengths: Sequence[int], tokens: Sequence[int], cache: KVCache, padded: bool):
         """`tokens`: which tokens each prompt consists of, one prompt after the other."""
-        super().__init__(lengths, slots.device, torch.tensor(tokens), padded)
-        first = len(slots.lengths)
-        self.slots = slots
-        self.last = slots.there([tokens[end - 1] for end in accumulate(lengths)])  # of each row
-        self.all = slots.there(tokens)
-        self.places = slots.there(
-            [(first + row) * slots.room + i for row, n in enumerate(lengths) for i in range(n)]
+        super().__init__(lengths, cache.device, torch.tensor(tokens), padded)
+        first = len(cache.lengths)
+        self.cache = cache
+        self.last = cache.there([tokens[end - 1] for end in accumulate(lengths)])  # of each row
+        self.all = cache.there(tokens)
+        self.places = cache.there(
+            [(first + row) * cache.room + i for row, n in enumerate(lengths) for i in range(n)]
         )
-        slots.lengths += lengths
+        cache.lengths += lengths
 
     def attend(self, layer, query, key, value, scaling, dropout=0.0) -> torch.Tensor:
-        self.slots.write(
+        self.cache.write(
             layer, *(x[0].index_select(1, self.all) for x in (key, value)), self.places
         )
         return super().attend(layer, query, key, value, scaling)
 
 
-class NextTokens:
+class Decode:
     """One more token of every row."""
 
-    def __init__(self, slots: Slots):
-        self.slots, self.rows = slots, len(slots.lengths)
-        self.longest = max(slots.lengths) + 1
-        if self.longest > slots.room:
-            slots.widen()
-        self.position = slots.there(slots.lengths)  # [R]
-        self.places = self.position + torch.arange(self.rows, device=slots.device) * slots.room
-        seen = torch.arange(self.longest, device=slots.device) <= self.position[:, None]
+    def __init__(self, cache: KVCache):
+        self.cache, self.rows = cache, len(cache.lengths)
+        self.longest = max(cache.lengths) + 1
+        if self.longest > cache.room:
+            cache.grow()
+        self.position = cache.there(cache.lengths)  # [R]
+        self.places = self.position + torch.arange(self.rows, device=cache.device) * cache.room
+        seen = torch.arange(self.longest, device=cache.device) <= self.position[:, None]
         self.seen = seen[:, None, None]  # [R, 1, 1, L]
-        slots.lengths = [length + 1 for length in slots.lengths]
+        cache.lengths = [length + 1 for length in cache.lengths]
 
     def attend(self, layer, query, key, value, scaling, dropout=0.0) -> torch.Tensor:
         heads, width = query.shape[1], query.shape[3]
         keys, values = (
             whole[: self.rows, : self.longest].transpose(1, 2)  # [R, H_kv, L, D]
-            for whole in self.slots.write(layer, key[0], value[0], self.places)
+            for whole in self.cache.write(layer, key[0], value[0], self.places)
         )
         # Heads that share keys stand as queries of one head, so that no key is repeated.
         query = query[0].transpose(0, 1).reshape(self.rows, key.shape[1], -1, width)
