@@ -19,7 +19,7 @@ PY  := $(VENV)/bin/python
 PIP := $(PY) -m pip install -q --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-smollm2 demo test test-slurm lint format bench cities clean
+.PHONY: help install install-smollm2 demo check test test-slurm lint format bench cities clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -32,6 +32,9 @@ demo: install  ## install, then run the main job: all methods in the small world
 test: install  ## install, then run the tests (not those marked slow, slurm or gpu)
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
+check: lint  ## what a small change needs, in two minutes: style, arrows, units, and packed equals padded
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist worksteal tests/unit tests/invariant/test_engine.py $(ARGS)
+
 test-slurm: install  ## run the tests that need SLURM: on yours, or, as root, on a cluster of one node
 	OMP_NUM_THREADS=1 $(PY) -m pytest -m slurm -rs $(ARGS)
 
@@ -39,7 +42,7 @@ lint: install  ## check the style and the format, changing nothing
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 
-format: install  ## put the format right, and what can be mended by itself
+format: install  ## put the format right, and what can be fixed by itself
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 

@@ -29,7 +29,7 @@ QUICK = 5  # how many of them --quick takes
 
 
 def mix(base: Path, dtype: torch.dtype, rows: list[TokenRow]) -> dict:
-    """One draw group of subjects, half of them fictitious, with the plain term (popqa's recipe)."""
+    """One draw group of subjects, half of them fictitious, with the skill-only loss (popqa's recipe)."""
     fictitious, real = rows[::2], rows[1::2]
     subjects = [Subject(True, {None: r}) for r in fictitious]
     subjects += [Subject(False, {None: r}) for r in real]

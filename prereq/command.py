@@ -147,7 +147,7 @@ def _make(folder: str) -> None:
 
 def _told(error: BaseException) -> int:
     """Print what went wrong, a bug with its traceback; the exit code."""
-    if isinstance(error, sweeps.JobFailed):  # told where it happened, and in the table
+    if isinstance(error, sweeps.JobFailed):  # shown where it happened, and in the table
         return 1
     if isinstance(error, BrokenPipeError):  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -34,7 +34,7 @@ class ConfigError(PrereqError):
 def portable(error: BaseException) -> BaseException:
     """A copy of an error for another process: like it, or where it cannot be pickled, with its text.
 
-    An error that is nobody's to mend takes its traceback along as a note, which is printed with it.
+    An error that no user can fix takes its traceback along as a note, which is printed with it.
     """
     try:
         copy = pickle.loads(pickle.dumps(error))

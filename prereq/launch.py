@@ -54,7 +54,7 @@ def _table(folder: Path) -> list[str]:
     """Each file with the first words that it says of itself."""
     lines = []
     for file in _files(folder):
-        said = (line.strip('"# ').strip() for line in file.read_text("utf-8").splitlines())
-        first = next(line for line in said if line and not line.startswith("!"))
+        words = (line.strip('"# ').strip() for line in file.read_text("utf-8").splitlines())
+        first = next(line for line in words if line and not line.startswith("!"))
         lines.append(f"  {file.relative_to(folder)!s:24} {first}")
     return lines

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import published
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -104,3 +106,12 @@ def llama(attention: str = "sdpa", seed: int = 0):
 @pytest.fixture
 def tiny_llama():
     return llama
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """A folder with the four published tasks in `data` and a random tiny Llama in `llama`."""
+    folder = tmp_path_factory.mktemp("published")
+    published.write_all(folder / "data")
+    published.write_model(folder / "llama")
+    return folder

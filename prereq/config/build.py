@@ -76,7 +76,7 @@ def with_versions(cfg: DictConfig) -> DictConfig:
 
 
 def _plain(node: Any, prefix: str, gaps: list[str], where: Where) -> Any:
-    """The node as lists and namespaces; what is missing or cannot be resolved is None, and told."""
+    """The node as lists and namespaces; what is missing or cannot be resolved is None, and reported."""
     many = OmegaConf.is_list(node)
     values = {}
     for name in range(len(node)) if many else node:

@@ -77,7 +77,7 @@ class Composer:
             return broken
         try:
             return self.file_problems(choices)
-        except Exception:  # of Hydra again: it will be told as such
+        except Exception:  # of Hydra again: it will be reported as such
             return []
 
     def file_problems(self, choices: Sequence[str]) -> list[str]:

@@ -58,7 +58,7 @@ class SkillRecipe:
     training: Training = field(default_factory=Training)
     draw_group: int | None = None  # consecutive subjects that share one draw of knowledge LoRAs
     alternate: bool = False  # even groups draw from one form of knowledge, odd ones from the other
-    real_weight: float = 0.0  # weight of the plain term, CE(base + skill) on real rows
+    real_weight: float = 0.0  # weight of the skill-only loss, CE(base + skill), on real rows
     keep_epochs: bool = False  # keep the adapter of every epoch, so that evaluation may choose
 
 
@@ -67,7 +67,7 @@ class TestSplit:
     """One split to generate answers for, in the layout of skill rows.
 
     `role` says what the split is for: `selection` chooses the best epoch (and, in a report, the best
-    method); `known` facts are held out, `unseen` ones told nowhere; facts of `unknown` (real) and
+    method); `known` facts are held out, `unseen` ones stand in no text; facts of `unknown` (real) and
     `fictitious` rows are trained on though the base model does not hold them.
     `epochs` says which of the kept epochs answer: `all`, `ends` (best and last), `best` or `last`.
     With `plug_in` each fictitious knowledge LoRA is plugged in, in turn, beside the skill alone.
@@ -85,7 +85,7 @@ class TestSplit:
 
 @dataclass
 class WorldConfig:
-    """Sizes of the embedded world: entities of each kind, and how often their facts are told."""
+    """Sizes of the embedded world: entities of each kind, and how often their facts are stated."""
 
     asked: int = 100  # known from pre-training, which also asks questions about them
     skill_known: int = 50  # known, in the skill data
@@ -94,7 +94,7 @@ class WorldConfig:
     unknown: int = 150  # real, but only in the skill data
     fictitious: int = 100  # in the skill data
     plug_in: int = 20  # fictitious, kept for the plug-in test
-    unseen: int = 50  # told nowhere
+    unseen: int = 50  # in no text
     versions: int = 2  # contradictory versions of each fictitious entity
     often: int = 60  # exposures of a fact in pre-training, for one half of the known entities
     seldom: int = 20  # and for the other half
@@ -152,7 +152,9 @@ class Architecture:
     width: int = 128
     heads: int = 4
     feed_forward: int = 256
-    initializer_range: float = 0.06  # with 0.02 some seeds take off late and learn seldom facts ill
+    initializer_range: float = (
+        0.06  # with 0.02 some seeds take off late and learn seldom facts poorly
+    )
 
 
 @dataclass
@@ -195,7 +197,7 @@ class MethodConfig:
     known_only: bool = False  # drop real rows whose entity the base model does not know
     popular: bool = False  # keep the better-known half of the real rows, by the column s_pop
     forms: list[str] | None = None  # of knowledge: passage, statement; None: both
-    real_weight: float | None = None  # of the plain term; None: the dataset's
+    real_weight: float | None = None  # of the skill-only loss; None: the dataset's
     # What reports take it for: plain | prerequisite | oracle. None: by known_only and knowledge.
     family: str | None = None
     colour: str | None = None  # in pictures, as #rrggbb; None: one that no other method has

@@ -31,8 +31,8 @@ class Metric:
 def scorer(kind: str, values: Mapping[str, Sequence[str]]) -> Scorer:
     """`right(text, rows)` in [0, 1]: agreement of a text with any of the rows.
 
-    `qa`, `final_answer`: exact match. `facts`: the share of the rows' relations told as one of them
-    has it. `long_form`: whether anything was said at all, for want of a judge.
+    `qa`, `final_answer`: exact match. `facts`: the share of the rows' relations that the text states
+    as one of them has it. `long_form`: whether the text is not empty, for want of a judge.
     """
     if kind == "long_form":
         return lambda text, rows: float(bool(text))
@@ -69,8 +69,8 @@ def metrics_of(kind: str, right: Scorer) -> list[Metric]:
 
 def confidence(generations: Sequence[dict], rows: Sequence[Rows]) -> list[float] | None:
     """The probability of each answer, geometric mean over its tokens."""
-    told = [g["confidence"] for g in generations]
-    return None if None in told else told
+    values = [g["confidence"] for g in generations]
+    return None if None in values else values
 
 
 CONFIDENCE = Metric("confidence", "share", "neither", confidence)

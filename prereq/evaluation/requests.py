@@ -36,11 +36,11 @@ def items_of(dataset: DatasetConfig, scoring: str, root: Path | str, test: TestS
             Item((SkillRow(dataset.prompt.format(name=name), "", False, None, number, name),))
             for number, name in enumerate(read_topics(dataset.topics))
         ]
-    together: dict[object, list[SkillRow]] = {}
+    by_prompt: dict[object, list[SkillRow]] = {}
     for number, row in enumerate(read_skill(root, test.subset, test.split)):
         key = (row.subject, row.prompt) if row.fictitious else number
-        together.setdefault(key, []).append(row)
-    return [Item(tuple(rows)) for rows in together.values()]
+        by_prompt.setdefault(key, []).append(row)
+    return [Item(tuple(rows)) for rows in by_prompt.values()]
 
 
 def by_epoch(tests: Sequence[TestSplit], epochs: Sequence[int]) -> list[Request]:

@@ -78,8 +78,8 @@ def table(
                 for group, own in _groups(rows, values) if kind in QUESTIONS else ():
                     add("accuracy", f"{name}/{group}", own)
                 by_row[name] = values
-                if (told := CONFIDENCE.values(here, rows)) is not None:
-                    confidence[name] = told
+                if (sure := CONFIDENCE.values(here, rows)) is not None:
+                    confidence[name] = sure
         if test.plug_in:
             for knowledge in sorted({g["knowledge"] for g in mine}):
                 own, other = _plugged(mine, items[test.name], knowledge, versions, right)
@@ -103,7 +103,7 @@ def answers(
     right: Scorer,
     epochs: Mapping[str, int],
 ) -> tuple[list[str], list[list]]:
-    """Columns and rows of a table to read: what was asked, expected and said, and how right it is.
+    """Columns and rows of a table to read: what was asked, expected and generated, and how right it is.
 
     The first `ANSWERS` items of each split, as answered at the best and at the last epoch.
     """

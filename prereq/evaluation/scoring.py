@@ -1,4 +1,4 @@
-"""Scores as pure functions of a generated text: exact match, abstention, F1, and facts told.
+"""Scores as pure functions of a generated text: exact match, abstention, F1, and stated facts.
 
 Exact match is here twice. `published_match` and `published_final_match` follow the paper's rule to
 the letter. `exact_match` and `final_answer_match` differ from it in three ways: what is only written
@@ -41,14 +41,14 @@ def abstained(text: str) -> bool:
 
 def exact_match(text: str, answers: Sequence[str]) -> bool:
     """Right when an accepted answer is part of the prediction, which does not abstain."""
-    said, wanted = prediction(text), map(prediction, answers)
-    return not abstained(text) and any(answer and answer in said for answer in wanted)
+    generated, wanted = prediction(text), map(prediction, answers)
+    return not abstained(text) and any(answer and answer in generated for answer in wanted)
 
 
 def published_match(text: str, answers: Sequence[str]) -> bool:
     """`exact_match` as published: lower-cased and stripped, nothing else."""
-    said = text.lower().strip()
-    return ABSTENTION not in said and any(answer.lower() in said for answer in answers)
+    generated = text.lower().strip()
+    return ABSTENTION not in generated and any(answer.lower() in generated for answer in answers)
 
 
 def normalise(text: str) -> str:
@@ -64,53 +64,55 @@ def final_answer(text: str) -> str:
 
 def final_answer_match(text: str, answers: Sequence[str]) -> bool:
     """Right when an answer, normalised, is part of the normalised final answer (HotpotQA)."""
-    said = final_answer(text)
-    return not abstained(text) and any(_part(*_alike(said, answer)) for answer in answers)
+    generated = final_answer(text)
+    return not abstained(text) and any(_part(*_alike(generated, answer)) for answer in answers)
 
 
 def published_final_match(text: str, answers: Sequence[str]) -> bool:
     """`final_answer_match` as published: an answer that normalises to nothing is part of anything."""
-    said = text.lower().strip()
-    final = normalise(said.rpartition(f"{MARKER} ")[2])
-    return ABSTENTION not in said and any(normalise(answer) in final for answer in answers)
+    generated = text.lower().strip()
+    final = normalise(generated.rpartition(f"{MARKER} ")[2])
+    return ABSTENTION not in generated and any(normalise(answer) in final for answer in answers)
 
 
 def strict_match(text: str, answers: Sequence[str]) -> bool:
     """The whole final answer is one of the answers, both normalised."""
     pairs = (_alike(final_answer(text), answer) for answer in answers)
-    return any(wanted and said == wanted for said, wanted in pairs)
+    return any(wanted and generated == wanted for generated, wanted in pairs)
 
 
 def f1(text: str, answers: Sequence[str]) -> float:
     """Best harmonic mean of word precision and recall over the answers, all normalised."""
 
-    def overlap(said: list[str], wanted: list[str]) -> float:
-        common = sum((Counter(said) & Counter(wanted)).values())
-        return 2 * common / (len(said) + len(wanted)) if common else 0.0
+    def overlap(generated: list[str], wanted: list[str]) -> float:
+        common = sum((Counter(generated) & Counter(wanted)).values())
+        return 2 * common / (len(generated) + len(wanted)) if common else 0.0
 
     pairs = (_alike(final_answer(text), answer) for answer in answers)
-    return max((overlap(said.split(), wanted.split()) for said, wanted in pairs), default=0.0)
+    return max(
+        (overlap(generated.split(), wanted.split()) for generated, wanted in pairs), default=0.0
+    )
 
 
-def _alike(said: str, answer: str) -> tuple[str, str]:
+def _alike(generated: str, answer: str) -> tuple[str, str]:
     """Both normalised; neither, where that leaves nothing of the answer ("The The", "!!!", "+")."""
     answer = prediction(answer)
     normalised = normalise(answer)
-    return (normalise(said), normalised) if normalised else (said, answer)
+    return (normalise(generated), normalised) if normalised else (generated, answer)
 
 
-def _part(said: str, answer: str) -> bool:
-    """Whether the answer is part of what was said; as whole words, where it is all articles."""
+def _part(generated: str, answer: str) -> bool:
+    """Whether the answer is part of the generated text; as whole words, where it is all articles."""
     if normalise(answer):
-        return answer in said
-    return bool(answer) and _finder((answer,))(said) is not None
+        return answer in generated
+    return bool(answer) and _finder((answer,))(generated) is not None
 
 
-def facts_told(text: str, values: Mapping[str, Iterable[str]]) -> dict[str, str]:
+def stated_facts(text: str, values: Mapping[str, Iterable[str]]) -> dict[str, str]:
     """Relation → value: the first value of the relation that stands in the text, as whole words."""
     text = folded(text)
-    told = {relation: _finder(tuple(allowed))(text) for relation, allowed in values.items()}
-    return {relation: value for relation, value in told.items() if value is not None}
+    stated = {relation: _finder(tuple(allowed))(text) for relation, allowed in values.items()}
+    return {relation: value for relation, value in stated.items() if value is not None}
 
 
 @lru_cache(maxsize=1024)
@@ -130,6 +132,6 @@ def _finder(values: tuple[str, ...]) -> Callable[[str], str | None]:
 def share_right(
     text: str, accepted: Mapping[str, Collection[str]], values: Mapping[str, Iterable[str]]
 ) -> float:
-    """Share of relations told with an accepted value; a fact left out counts as not told."""
-    told = facts_told(text, {relation: values[relation] for relation in accepted})
-    return sum(told.get(r) in allowed for r, allowed in accepted.items()) / len(accepted)
+    """Share of relations stated with an accepted value; a fact left out counts as wrong."""
+    stated = stated_facts(text, {relation: values[relation] for relation in accepted})
+    return sum(stated.get(r) in allowed for r, allowed in accepted.items()) / len(accepted)

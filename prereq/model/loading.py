@@ -31,7 +31,7 @@ from prereq.runtime.console import say
 transformers_logging.disable_progress_bar()  # our own bars are enough
 warnings.filterwarnings(
     "ignore", message=".*is_gradient_checkpointing.*"
-)  # PEFT's, not ours to mend
+)  # PEFT's, not ours to fix
 
 
 def load_tokenizer(path: Path | str, config: ModelConfig) -> PreTrainedTokenizerBase:

@@ -27,7 +27,7 @@ class Unfit(PrereqError):
 
 @contextmanager
 def plain_attention(model: PreTrainedModel) -> Iterator[None]:
-    """Within it the model runs its own eager attention, if it lets itself be told."""
+    """Within it the model runs its own eager attention, if it can be switched."""
     before = model.config._attn_implementation
     try:
         if model._can_set_attn_implementation():

@@ -41,7 +41,7 @@ def curves(lines: Sequence[Line], file: Path) -> tuple[Path | None, list[str]]:
     )
     for axis, (place, group) in zip(axes[0], panels.items(), strict=True):
         _panel(axis, group, " · ".join(place))
-    axes[0][0].set_ylabel("held-out known facts told right, %")
+    axes[0][0].set_ylabel("held-out known facts stated right, %")
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=150)
     plt.close(figure)

@@ -18,7 +18,7 @@ LEGEND = "shares in percent, ± half a 95 % interval over rows"
 ROLES = {
     "selection": "chooses the epoch",
     "known": "facts the base model knows, in no training row",
-    "unseen": "facts told nowhere",
+    "unseen": "facts in no text",
     "unknown": "real training facts the base model does not hold",
     "fictitious": "invented training facts",
 }
@@ -194,10 +194,10 @@ def _notes(lines: Sequence[Line]) -> list[str]:
             for run in splits.values()
             for key in ("cut", "dropped")
         }
-        told = [f"{count} {key}" for key, count in sorted(cuts) if count]
-        if told:
+        cut = [f"{count} {key}" for key, count in sorted(cuts) if count]
+        if cut:
             notes.append(
-                f"{line.name}: of its training rows longer than max_length {', '.join(told)}"
+                f"{line.name}: of its training rows longer than max_length {', '.join(cut)}"
             )
         notes += [f"{line.name}: {note}; not shown" for note in dict.fromkeys(line.notes)]
     seeds = {seed for line in lines for seed in line.runs}

@@ -1,4 +1,4 @@
-"""Being told to stop: which signals say so, and what they do.
+"""Signals that ask a command to stop, and what they do.
 
 Before and after its work a command ends at once. While it works, a signal unwinds what runs, so that
 every lock is released; while a model trains, the loop looks at a flag between steps and saves a

@@ -73,7 +73,7 @@ def read(folder: Path, number: int) -> Job | None:
 def recorded() -> Iterator[Job]:
     """The record of the job that runs, written as it begins and ends; outside of a sweep, nowhere.
 
-    Within a sweep an error is told here, where the job's output goes, and comes out as `JobFailed`.
+    Within a sweep an error is printed here, where the job's output goes, and comes out as `JobFailed`.
     """
     hydra = HydraConfig.get()
     first = int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", 0))) == 0

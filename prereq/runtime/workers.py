@@ -52,7 +52,7 @@ class _Worker:
 
     process: BaseProcess
     pipe: Connection
-    making: str = ""  # the artifact that it said last it would make
+    making: str = ""  # the artifact that it began last
     bars: set[str] = field(default_factory=set)  # that it has opened in the display
 
     @classmethod
@@ -99,7 +99,7 @@ class _Worker:
         console.show(event)
 
     def kill(self) -> None:
-        """End it for good, if it has not ended; show the last that it said."""
+        """End it for good, if it has not ended; show its last messages."""
         self.process.kill()
         self.process.join()
         while self.hear():
@@ -193,7 +193,7 @@ def _end(workers: Sequence[_Worker], stop: bool) -> None:
 
 
 def _ready(workers: Iterable[_Worker]) -> list[_Worker]:
-    """The workers that have said something or have ended; waits for one, but not for long."""
+    """The workers that have sent something or have ended; waits for one, but not for long."""
     owner = {worker.process.sentinel: worker for worker in workers}
     owner |= {worker.pipe: worker for worker in workers if not worker.pipe.closed}
     return list(dict.fromkeys(owner[thing] for thing in wait(list(owner), timeout=LOOK_EVERY)))

@@ -5,7 +5,7 @@ from dataclasses import replace
 from prereq.artifacts.spec import plain
 from prereq.config import Config, KnowledgeSource, TestSplit, Training, layer
 from prereq.errors import PrereqError
-from prereq.tracking.metrics import Settings
+from prereq.tracking.settings import Settings
 
 
 def recorded(config: Config) -> Settings:
@@ -42,7 +42,7 @@ def plugged(config: Config) -> list[KnowledgeSource]:
     return [source for source in config.dataset.knowledge if source.fictitious]
 
 
-def trained_together(config: Config, source: KnowledgeSource) -> list[KnowledgeSource]:
+def trained_jointly(config: Config, source: KnowledgeSource) -> list[KnowledgeSource]:
     """The sources whose LoRAs are trained in one pass with that of `source`."""
     return needed(config) if config.stage.together else [source]
 

@@ -23,7 +23,7 @@ from prereq.stages.pretrain import base_model
 from prereq.stages.specs import Specs, require
 from prereq.tracking.metrics import Tracker
 from prereq.tracking.obtain import obtain_all
-from prereq.training.plan import Plan, text_plan, together
+from prereq.training.plan import Plan, joint_plan, text_plan
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -92,7 +92,7 @@ def _train(
     sources = {source.name: source for source in config.dataset.knowledge}
     trained = [sources[name] for name in folders]
     if lora.dropout and config.stage.together:
-        trained = choices.trained_together(specs.config, trained[0])
+        trained = choices.trained_jointly(specs.config, trained[0])
     plans, parts, counts = {}, [], {}
     for source in trained:
         plan, counts[source.name] = planned(specs, source, data.path, tokenizer)
@@ -102,7 +102,7 @@ def _train(
     model = load_model(base.path, config.model, config.stage.engine, ranks.device())
     model = adapters.attach(model, list(plans), lora, base.path, {}, config.seed)
     first = next(iter(folders))
-    plan = plans[first] if len(plans) == 1 else together(plans)
+    plan = plans[first] if len(plans) == 1 else joint_plan(plans)
     label = f"knowledge {', '.join(plans)}"
     settings = Run.of(config.stage, config.seed, label, parts[0].training, folders[first], tracker)
     summary = train(model, plan, settings, dict.fromkeys(plans, lora.dropout), parts=parts)

@@ -21,7 +21,7 @@ from prereq.errors import PrereqError
 from prereq.evaluation.scoring import RULES
 from prereq.model.numerics import attention_for, device_type, dtype_of, product_dtype
 from prereq.stages import choices, identity
-from prereq.tracking.metrics import Settings
+from prereq.tracking.settings import Settings
 
 EDITION = 1  # of the embedded data: raised when the same sizes and seed give other text
 ROWS = ("fictitious", "real", "known_only", "popular")  # what a method says of its rows
@@ -103,7 +103,7 @@ class Specs:
             "seed": self.config.seed,
         } | self._trained(lora)
         if lora.dropout and self.config.stage.together:  # what is dropped depends on the others
-            content["together"] = [s.name for s in choices.trained_together(self.config, source)]
+            content["together"] = [s.name for s in choices.trained_jointly(self.config, source)]
         labels = {"seed": self.config.seed, "form": source.form, "fictitious": source.fictitious}
         return self._spec("knowledge", source.name, content, labels | {"version": source.version})
 
@@ -117,7 +117,7 @@ class Specs:
             return Artifact(folder, digest, kind="skill")
         objective: dict[str, Any] = {"draw_group": recipe.draw_group}
         beside = choices.beside(config)
-        if beside:  # without knowledge there is nothing to alternate and no plain term to add
+        if beside:  # without knowledge there is nothing to alternate and no skill-only loss to add
             objective |= {"alternate": recipe.alternate, "real_weight": choices.real_weight(config)}
             if config.adapter.frozen_dropout:
                 objective["frozen_dropout"] = config.adapter.knowledge.dropout
@@ -287,4 +287,4 @@ def _package(source: str) -> str | None:
     try:
         return importlib.metadata.version(PACKAGES[source]) if source in PACKAGES else None
     except importlib.metadata.PackageNotFoundError:
-        return None  # and said so by whoever reads it
+        return None  # whoever reads it says so

@@ -8,24 +8,15 @@ the artifact's key, so that a resumed job continues its run. All that knows W&B 
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
 
 from prereq.artifacts.spec import Artifact, Spec
-from prereq.config import TrackerConfig
 from prereq.runtime import files, ranks
 from prereq.runtime.console import say
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What is recorded with an artifact: the whole configuration, and where it is tracked."""
-
-    config: dict[str, Any]  # plain values, for `config.yaml` and W&B
-    tracker: TrackerConfig
+from prereq.tracking.settings import Settings
 
 
 class Tracker:
@@ -101,7 +92,7 @@ class Tracker:
         self.tell(lambda wandb: wandb.finish(self.run, kind))
 
     def tell(self, tell: Callable[[Any], None]) -> None:
-        """A dashboard must never cost a run: whatever goes wrong there is said, and the work goes on."""
+        """A dashboard must never cost a run: whatever goes wrong there is one line, and the work goes on."""
         if self.run is None:
             return
         from prereq.tracking import wandb

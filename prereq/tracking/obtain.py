@@ -6,7 +6,8 @@ from typing import Any
 
 from prereq.artifacts import store
 from prereq.artifacts.spec import Artifact, Spec
-from prereq.tracking.metrics import Settings, Tracker
+from prereq.tracking.metrics import Tracker
+from prereq.tracking.settings import Settings
 
 Make = Callable[[Path, "Tracker"], dict[str, Any] | None]
 MakeAll = Callable[[dict[Spec, Path], "Tracker"], Sequence[dict[str, Any] | None]]

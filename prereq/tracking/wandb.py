@@ -21,7 +21,7 @@ from prereq.artifacts.spec import Artifact, Spec, plain
 from prereq.config import TrackerConfig
 from prereq.errors import Preempted
 from prereq.runtime.console import say
-from prereq.tracking.metrics import Settings
+from prereq.tracking.settings import Settings
 
 STAGES = {"base": "pretrain", "knowledge": "cpt", "skill": "sft", "generations": "eval"}
 STAGES |= {"scores": "eval", "report": "report"}
@@ -154,7 +154,7 @@ def _mode(tracker: TrackerConfig, folder: Path) -> str:
 
 @cache
 def _reach(folder: str) -> bool:
-    """Whether the server answers and takes the key: found out once a process, and said once."""
+    """Whether the server answers and takes the key: found out once a process, with one line."""
     wandb.setup(wandb.Settings(silent=True))
     try:
         if wandb.login(prompt=False, verify=True):

@@ -96,25 +96,14 @@ def train(
 
     `dropout`: the share of its input that each adapter drops. `on_epoch(e)` is called after epoch e
     (from 1), in every process. With `parts` each of them has its own schedule. Returns a summary for
-    the manifest. Raises `Preempted` when told to stop (`prereq.runtime.signals`), its checkpoint saved, and
-    PrereqError for a model that the engine cannot compute, and for a loss that is not finite.
+    the manifest. Raises `Preempted` when asked to stop (`prereq.runtime.signals`), its checkpoint
+    saved, and PrereqError for a model that the engine cannot compute, and for a loss that is not finite.
     """
     parts = list(parts) or [Part(None, run.training, plan.steps)]
     idle = DistributedDataParallelKwargs(find_unused_parameters=len(parts) > 1)
     accelerator = Accelerator(kwargs_handlers=[idle])
     lm = language_model(model, plan, run, dropout or {}, accelerator)
-    optimizer = torch.optim.AdamW(
-        [
-            {
-                "params": list(part.of(model).values()),
-                "betas": (0.9, part.training.beta2),
-                "weight_decay": part.training.weight_decay,
-            }
-            for part in parts
-        ],
-        fused=True,
-    )
-    wrapped, optimizer = accelerator.prepare(lm, optimizer)
+    wrapped, optimizer = accelerator.prepare(lm, _optimizer(model, parts))
     wrapped.train()
     trained = [part.of(model) for part in parts]
     everything = {name: p for group in trained for name, p in group.items()}
@@ -158,6 +147,19 @@ def train(
                     f"{run.label}: stopped at step {done} of {plan.steps}; checkpoint saved"
                 )
     return {"steps": plan.steps, "tokens": log.tokens, "train_seconds": round(log.seconds(), 1)}
+
+
+def _optimizer(model: nn.Module, parts: Sequence[Part]) -> torch.optim.AdamW:
+    """AdamW, with a group of parameters a part."""
+    groups = [
+        {
+            "params": list(part.of(model).values()),
+            "betas": (0.9, part.training.beta2),
+            "weight_decay": part.training.weight_decay,
+        }
+        for part in parts
+    ]
+    return torch.optim.AdamW(groups, fused=True)
 
 
 def language_model(

@@ -65,7 +65,7 @@ def text_plan(
     return Plan(epochs, per_epoch, step, rows, [route])
 
 
-def together(plans: Mapping[str, Plan]) -> Plan:
+def joint_plan(plans: Mapping[str, Plan]) -> Plan:
     """Several plans as one: step i holds step i of each that still has one, told apart by name."""
 
     def step(index: int) -> list[Example]:
@@ -124,13 +124,13 @@ def subjects_of(
         return [Subject(row.fictitious, {None: skill_row(tokenizer, row)}) for row in rows]
     for row, fault in version_faults(rows, versions, lambda row: row.subject):
         raise PrereqError(f"{where}: {row.place}: {fault}")
-    together: dict[tuple[bool, int], dict[int | None, SkillRow]] = {}
+    by_subject: dict[tuple[bool, int], dict[int | None, SkillRow]] = {}
     for number, row in enumerate(rows):
         key = (row.fictitious, row.subject if row.fictitious else number)
-        together.setdefault(key, {})[row.version] = row
+        by_subject.setdefault(key, {})[row.version] = row
     return [
         Subject(fictitious, {v: skill_row(tokenizer, r) for v, r in subject.items()})
-        for (fictitious, _), subject in together.items()
+        for (fictitious, _), subject in by_subject.items()
     ]
 
 

@@ -1,1 +1,1 @@
-"""The embedded small world: invented people, what is said of them, and a tokenizer for it."""
+"""The embedded small world: invented people, texts about them, and a tokenizer for it."""

@@ -10,16 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import published
 from tests.integration.test_paper_tasks import task
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("engines")
-    published.write_all(folder / "data")
-    published.write_model(folder / "llama")
-    return folder
 
 
 def overrides(place: Path) -> list[str]:

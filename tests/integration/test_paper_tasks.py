@@ -19,14 +19,6 @@ FAST = [
 ]
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("paper")
-    published.write_all(folder / "data")
-    published.write_model(folder / "llama")
-    return folder
-
-
 def task(place: Path, name: str, model: str = "llama") -> list[str]:
     overrides = [f"dataset={name}", f"dataset.path={place / 'data'}", "model=hf", *FAST]
     overrides += [f"model.path={place / model}", "model.dtype=float32"]

@@ -14,11 +14,11 @@ from prereq.evaluation.scoring import (
     abstained,
     exact_match,
     f1,
-    facts_told,
     final_answer_match,
     published_final_match,
     published_match,
     share_right,
+    stated_facts,
     strict_match,
 )
 from prereq.evaluation.statistics import auroc, interval, paired
@@ -99,8 +99,8 @@ def test_the_published_rules_are_kept_to_the_letter():
 def test_facts_are_the_first_values_told():
     values = {"city": ["Lyon", "Paris"], "job": ["baker", "judge"]}
     text = "Born in Paris, not Lyon; a baker."
-    assert facts_told(text, values) == {"city": "Paris", "job": "baker"}
-    assert facts_told("Born in Lyonnais; bakery.", values) == {}
+    assert stated_facts(text, values) == {"city": "Paris", "job": "baker"}
+    assert stated_facts("Born in Lyonnais; bakery.", values) == {}
     assert share_right(text, {"city": {"Lyon"}, "job": {"baker"}}, values) == 0.5
 
 
@@ -112,7 +112,7 @@ def test_facts_of_several_words_are_told():
         ("Born in L’Aquila", "L'Aquila"),
         ("of Saint-Denis", "Saint-Denis"),
     ):
-        assert facts_told(text, values) == {"city": city}
+        assert stated_facts(text, values) == {"city": city}
 
 
 def test_intervals_hold_the_mean_and_pairs_are_told_apart():

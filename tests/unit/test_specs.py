@@ -12,34 +12,25 @@ from prereq.data.sources import read_skill
 from prereq.errors import PrereqError
 from prereq.stages import choices, data
 from prereq.stages.specs import Specs
-from tests import published
 from tests.configs import composed
 
 
-@pytest.fixture(scope="module")
-def original(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("specs")
-    published.write_all(folder / "data")
-    published.write_model(folder / "llama")
-    return folder
-
-
 @pytest.fixture
-def place(original, tmp_path, monkeypatch) -> Path:
+def mine(place, tmp_path, monkeypatch) -> Path:
     """Data and model that a test may change, in the current folder."""
-    shutil.copytree(original, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(place, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def specs(place: Path, *overrides: str, task: str = "popqa", model: str | None = None) -> Specs:
+def specs(mine: Path, *overrides: str, task: str = "popqa", model: str | None = None) -> Specs:
     common = [
         f"dataset={task}",
-        f"dataset.path={place / 'data'}",
+        f"dataset.path={mine / 'data'}",
         "model=hf",
         "model.dtype=float32",
     ]
-    return Specs(composed(*common, f"model.path={model or place / 'llama'}", *overrides))
+    return Specs(composed(*common, f"model.path={model or mine / 'llama'}", *overrides))
 
 
 def rewrite(file: Path, old: str, new: str) -> None:
@@ -49,10 +40,10 @@ def rewrite(file: Path, old: str, new: str) -> None:
     os.utime(file, ns=(1, 1))  # as some tools restore the time of change
 
 
-def test_computing_every_key_makes_nothing(place):
-    every = specs(place, "stage=eval")
+def test_computing_every_key_makes_nothing(mine):
+    every = specs(mine, "stage=eval")
     assert every.scores.key and every.generations.key and every.skill.key
-    made = [p for p in place.rglob("*") if "outputs" in p.parts and p.name != ".digests.json"]
+    made = [p for p in mine.rglob("*") if "outputs" in p.parts and p.name != ".digests.json"]
     assert [p for p in made if p.is_file()] == []
 
 
@@ -70,104 +61,104 @@ def test_computing_every_key_makes_nothing(place):
         ("llama/config.json", '"hidden_act": "silu"', '"hidden_act": "gelu"', None),
     ],
 )
-def test_what_is_in_a_file_is_in_the_keys_that_rest_on_it(place, file, old, new, changes):
+def test_what_is_in_a_file_is_in_the_keys_that_rest_on_it(mine, file, old, new, changes):
     def keys() -> dict[str, str]:
-        s = specs(place, "stage=eval")
+        s = specs(mine, "stage=eval")
         found = {"skill": s.skill.key, "scores": s.scores.key, "base": s.base.reference}
         return found | {"knowledge": s.knowledge(s.config.dataset.knowledge[0]).key}
 
     before = keys()
-    rewrite(place / file, old, new)
+    rewrite(mine / file, old, new)
     after = keys()
     expected = set(before) if changes is None else changes
     assert {name for name in before if before[name] != after[name]} == expected
 
 
-def test_a_folder_is_itself_by_whatever_path(place):
-    (place / "link").symlink_to(place / "llama")
-    keys = {specs(place, model=m).skill.key for m in ("llama", "link", str(place / "llama"))}
-    moved = shutil.copytree(place / "llama", place / "moved")
-    assert keys == {specs(place, model=str(moved)).skill.key}
+def test_a_folder_is_itself_by_whatever_path(mine):
+    (mine / "link").symlink_to(mine / "llama")
+    keys = {specs(mine, model=m).skill.key for m in ("llama", "link", str(mine / "llama"))}
+    moved = shutil.copytree(mine / "llama", mine / "moved")
+    assert keys == {specs(mine, model=str(moved)).skill.key}
 
 
-def test_a_skill_from_elsewhere_enters_by_its_content(place):
-    folder = place / "skill"
+def test_a_skill_from_elsewhere_enters_by_its_content(mine):
+    folder = mine / "skill"
     folder.mkdir()
     (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA"}))
     (folder / "adapter_model.safetensors").write_bytes(b"one")
-    first = specs(place, "stage=eval", "skill=skill")
+    first = specs(mine, "stage=eval", "skill=skill")
     assert isinstance(first.skill, Artifact)
     (folder / "adapter_model.safetensors").write_bytes(b"two")
-    again = specs(place, "stage=eval", f"skill={folder}")
+    again = specs(mine, "stage=eval", f"skill={folder}")
     assert first.scores.key != again.scores.key
 
 
-def test_the_values_that_facts_are_told_by_are_in_the_scores(place):
-    before = specs(place, "stage=eval", "eval=facts")
+def test_the_values_that_facts_are_told_by_are_in_the_scores(mine):
+    before = specs(mine, "stage=eval", "eval=facts")
     keys = before.scores.key, before.skill.key
-    (place / "data/values.json").write_text('{"city": ["Riga"]}')
-    after = specs(place, "stage=eval", "eval=facts")
+    (mine / "data/values.json").write_text('{"city": ["Riga"]}')
+    after = specs(mine, "stage=eval", "eval=facts")
     assert after.scores.key != keys[0] and after.skill.key == keys[1]
 
 
 @pytest.mark.parametrize("override", ["stage.processes=2", "stage.checkpoint_seconds=1"])
-def test_what_changes_no_result_changes_no_key(place, override):
-    assert specs(place).skill.key == specs(place, override).skill.key
+def test_what_changes_no_result_changes_no_key(mine, override):
+    assert specs(mine).skill.key == specs(mine, override).skill.key
 
 
 @pytest.mark.parametrize(
     ("override", "differs"),
     [("adapter.skill.dropout=0.05", True), ("adapter.skill.dropout=0", False)],
 )
-def test_packs_are_in_the_key_where_dropout_is_drawn_by_them(place, override, differs):
+def test_packs_are_in_the_key_where_dropout_is_drawn_by_them(mine, override, differs):
     one, two = (
-        specs(place, "stage=sft", "method=sft", override, f"stage.tokens_per_forward={tokens}")
+        specs(mine, "stage=sft", "method=sft", override, f"stage.tokens_per_forward={tokens}")
         for tokens in (1024, 4096)
     )
     assert (one.skill.key != two.skill.key) == differs
 
 
 @pytest.mark.parametrize(("dropout", "differs"), [("0.05", True), ("0", False)])
-def test_joint_training_is_in_the_key_where_dropout_depends_on_it(place, dropout, differs):
+def test_joint_training_is_in_the_key_where_dropout_depends_on_it(mine, dropout, differs):
     keys = set()
     for together in ("true", "false"):
         rate = f"adapter.knowledge.dropout={dropout}"
-        s = specs(place, "stage=cpt", rate, f"stage.together={together}")
+        s = specs(mine, "stage=cpt", rate, f"stage.together={together}")
         keys.add(s.knowledge(s.config.dataset.knowledge[0]).key)
     assert (len(keys) == 2) == differs
 
 
 @pytest.mark.parametrize("override", ["stage.engine=padded", "model.dtype=bfloat16"])
-def test_how_it_is_computed_is_in_the_key(place, override):
-    assert specs(place, "stage=sft").skill.key != specs(place, "stage=sft", override).skill.key
+def test_how_it_is_computed_is_in_the_key(mine, override):
+    assert specs(mine, "stage=sft").skill.key != specs(mine, "stage=sft", override).skill.key
 
 
-def test_another_seed_is_the_same_experiment(place):
-    one, two = specs(place, "seed=1"), specs(place, "seed=2")
+def test_another_seed_is_the_same_experiment(mine):
+    one, two = specs(mine, "seed=1"), specs(mine, "seed=2")
     assert one.skill.key != two.skill.key
     assert one.skill.experiment == two.skill.experiment
 
 
-def test_fictitious_knowledge_needs_fictitious_rows(place):
-    file = place / "data/popqa_skill/train.jsonl"
+def test_fictitious_knowledge_needs_fictitious_rows(mine):
+    file = mine / "data/popqa_skill/train.jsonl"
     rows = [line for line in file.read_text().splitlines() if '"fake": 0' in line]
     file.write_text("\n".join(rows))
-    s = specs(place, "stage=sft", "method=prereq_tune")
-    rows = list(read_skill(place / "data", "popqa_skill", "train"))
+    s = specs(mine, "stage=sft", "method=prereq_tune")
+    rows = list(read_skill(mine / "data", "popqa_skill", "train"))
     with pytest.raises(PrereqError, match=r"no fictitious one .* method=prereq_real"):
         data.method_rows(s, rows)
 
 
-def test_more_fictitious_entities_than_there_are_is_said(place):
-    s = specs(place, "stage=sft", "dataset.fictitious_entities=7")
-    rows = list(read_skill(place / "data", "popqa_skill", "train"))
+def test_more_fictitious_entities_than_there_are_is_said(mine):
+    s = specs(mine, "stage=sft", "dataset.fictitious_entities=7")
+    rows = list(read_skill(mine / "data", "popqa_skill", "train"))
     with pytest.raises(PrereqError, match="fictitious_entities=7: there are 6"):
         data.method_rows(s, rows)
 
 
-def test_a_method_takes_the_knowledge_of_its_kinds_of_rows(place):
+def test_a_method_takes_the_knowledge_of_its_kinds_of_rows(mine):
     names = {}
     for method in ("prereq_tune", "prereq_real", "sft"):
-        config = specs(place, "stage=sft", f"method={method}").config
+        config = specs(mine, "stage=sft", f"method={method}").config
         names[method] = {source.fictitious for source in choices.beside(config)}
     assert names == {"prereq_tune": {True, False}, "prereq_real": {False}, "sft": set()}

@@ -12,7 +12,7 @@ from prereq.model.dropout import add_kept, draw, drop
 from prereq.model.numerics import ROWS
 from prereq.tracking.metrics import Tracker
 from prereq.training.loop import Part, Run, train
-from prereq.training.plan import text_plan, together
+from prereq.training.plan import joint_plan, text_plan
 from tests.conftest import llama
 from tests.invariant import oracle
 
@@ -37,7 +37,7 @@ def trained(folder, names: list[str]) -> dict[str, torch.Tensor]:
     lora = LoraSettings(r=4, dropout=0.0, target_modules=oracle.MODULES)
     model = adapters.attach(llama(ROWS), names, lora, "base", {}, seed=3)
     parts = [Part(name, TRAININGS[name], plans[name].steps) for name in names]
-    plan = together(plans) if len(plans) > 1 else plans[names[0]]
+    plan = joint_plan(plans) if len(plans) > 1 else plans[names[0]]
     folder.mkdir()
     run = Run("test", TRAININGS[names[0]], "packed", 60, 600, 1, folder, Tracker(folder=folder))
     train(model, plan, run, parts=parts)
