@@ -71,6 +71,20 @@ def test_cpt_sft_eval(run_cli, place, name, sources):
         } <= found
 
 
+def test_a_skill_at_hand_needs_its_knowledge_no_more(run_cli, place):
+    """Keys are computed, not made: nothing is trained again to find what was made from it."""
+    shared = [*task(place, "popqa"), "output_dir=kept", "method=prereq_real"]
+    shared = [o for o in shared if not o.startswith("stage.")]
+    shared += [f"dataset.knowledge.{i}.training.epochs=1" for i in range(8)]
+    shared += ["dataset.skill.training.epochs=1"]
+    assert run_cli(*shared, "stage=sft", cwd=place).returncode == 0
+    shutil.rmtree(place / "kept/popqa/hf/knowledge")
+    result = run_cli(*shared, "stage=eval", cwd=place)
+    assert result.returncode == 0, result.stderr
+    made = [line.split()[1] for line in result.stderr.splitlines() if line.split()[:1] == ["made"]]
+    assert made == ["generations", "scores"]
+
+
 def test_a_foreign_adapter_of_another_base_is_refused_with_both_names(run_cli, place):
     shared = [o for o in task(place, "hotpotqa") if not o.startswith("stage.")]
     made = run_cli(*shared, "stage=sft", "method=sft", "stage.epochs=1", cwd=place)
