@@ -48,7 +48,7 @@ def _packed(settings: EvalConfig, config: ModelConfig, base, tokenizer) -> Answe
     """All prompts in a few forwards, adapters merged into the base."""
     model = load_model(base, config, "packed", device()).to(device()).eval()
     model.to(product_dtype(model.device.type, model.dtype))
-    checked = False
+    checked, originals = False, {}
 
     def answer(folders, prompts, on_done):
         nonlocal checked
@@ -57,7 +57,7 @@ def _packed(settings: EvalConfig, config: ModelConfig, base, tokenizer) -> Answe
             probe.check(model, prompts)
             checked = True
         size = settings.max_new_tokens, settings.tokens_per_batch
-        with adapters.merged(model, folders):
+        with adapters.merged(model, folders, originals):
             return generate(model, tokenizer, prompts, *size, on_done=on_done)
 
     return answer

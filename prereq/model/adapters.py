@@ -142,12 +142,18 @@ def shard_like(like: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
 
 
 @contextmanager
-def merged(model: PreTrainedModel, folders: Sequence[Path | str]) -> Iterator[PreTrainedModel]:
+def merged(
+    model: PreTrainedModel,
+    folders: Sequence[Path | str],
+    originals: dict[str, torch.Tensor] | None = None,
+) -> Iterator[PreTrainedModel]:
     """The model with `W + Σ scale·B·A` of the given adapters; the very same weights again at exit.
 
-    Raises PrereqError for an adapter that is more than plain LoRA on the model's linear layers.
+    `originals` keeps what was set aside from one call to the next, so that a GPU's weights are copied
+    to the host once, not once an adapter. Raises PrereqError for an adapter that is more than plain LoRA
+    on the model's linear layers.
     """
-    originals: dict[str, torch.Tensor] = {}
+    originals = {} if originals is None else originals
     try:
         for folder in folders:
             _add(model, folder, originals)

@@ -5,10 +5,10 @@ replaced. Which tokens an adapter is active on is set once a pack (`Routing.span
 of an objective become one, and switching adapters costs nothing.
 """
 
-import types
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -164,8 +164,17 @@ def route(model: nn.Module) -> Routing:
             if not matrix.requires_grad:  # cast once, not in every forward
                 matrix.data = matrix.data.to(product_dtype(matrix.device.type, base.weight.dtype))
         layer.routing = routing
-        layer.forward = types.MethodType(_routed_forward, layer)
+        layer.__class__ = _routed_class(type(layer))
     return routing
+
+
+@cache
+def _routed_class(kind: type) -> type:
+    """The class of a LoRA layer with the routed forward.
+
+    A method on the layer itself would refer to the layer: nothing of a model would be freed at its end.
+    """
+    return type(kind.__name__, (kind,), {"forward": _routed_forward, "plain": kind})
 
 
 @contextmanager
@@ -173,9 +182,9 @@ def unrouted(model: nn.Module, adapters: Sequence[str]) -> Iterator[None]:
     """Within it PEFT's own forward runs in every LoRA layer, with these adapters active."""
     layers = [layer for _, layer in lora_layers(model)]
     trained = [p for p in model.parameters() if p.requires_grad]
-    routed = [
-        (layer, layer.__dict__.pop("forward")) for layer in layers if "forward" in vars(layer)
-    ]
+    routed = [(layer, type(layer)) for layer in layers if hasattr(type(layer), "plain")]
+    for layer, kind in routed:
+        layer.__class__ = kind.plain
     try:
         if layers:
             model.base_model.set_adapter(list(adapters))
@@ -184,5 +193,5 @@ def unrouted(model: nn.Module, adapters: Sequence[str]) -> Iterator[None]:
                 parameter.requires_grad_(True)
         yield
     finally:
-        for layer, forward in routed:
-            layer.forward = forward
+        for layer, kind in routed:
+            layer.__class__ = kind

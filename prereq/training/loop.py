@@ -123,7 +123,8 @@ def train(
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             rate = optimizer.param_groups[0]["lr"]
-            norm = torch.stack([full_tensor(norm) for norm in norms]).max()
+            # Of a part that has ended the norm is a zero on the CPU.
+            norm = torch.stack([full_tensor(norm).to(loss.device) for norm in norms]).max()
             log.add(step, loss, norm, sums, rate, examples, lm.padding(packs))
             advance(1, log.note)
 

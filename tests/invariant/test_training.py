@@ -1,7 +1,9 @@
 """What must stay the same around a training run: frozen weights, a resumed run, generation."""
 
+import gc
 import json
 import random
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -117,6 +119,20 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
         assert torch.equal(trained(model)[name], value), name
     logged = [(tmp_path / f / "metrics.jsonl").read_text().count("\n") for f in ("whole", "parts")]
     assert logged == [9, 9]
+
+
+def test_a_model_is_freed_with_the_last_word_of_it(tiny_llama, knowledge_folders, tmp_path):
+    """A cycle of references would keep each stage's model beside the next one's."""
+    model = skill_model(tiny_llama, knowledge_folders)
+    kept = [weakref.ref(p) for name, p in model.named_parameters() if "base_layer" in name]
+    train(model, plan(), run_in(tmp_path / "run"), DROPOUT)
+    gc.collect()
+    gc.disable()
+    try:
+        del model
+        assert not [ref for ref in kept if ref() is not None]
+    finally:
+        gc.enable()
 
 
 def test_sigterm_saves_a_checkpoint_and_asks_to_be_resumed(tiny_llama, knowledge_folders, tmp_path):
