@@ -50,6 +50,7 @@ def _trained(specs: Specs) -> Artifact:
     def make(folder: Path, tracker: Tracker) -> dict:
         import torch  # here, because what is found needs none of it
         from transformers import LlamaForCausalLM
+        from transformers.utils.logging import disable_progress_bar
 
         from prereq.training.loop import Run, train
 
@@ -63,6 +64,7 @@ def _trained(specs: Specs) -> Artifact:
         summary = train(model, plan, settings)
         model.config._attn_implementation = "sdpa"
         if ranks.is_main():
+            disable_progress_bar()  # of one shard
             model.save_pretrained(folder)
             tokenizer.save_pretrained(folder)
         return {"summary": summary | counts}
