@@ -1,8 +1,8 @@
 """`stage=eval`: generate answers with the skill alone (and knowledge plugged in), then score them.
 
 Generations and scores are two artifacts: a new metric never generates again. Where the skill's
-adapter of every epoch was kept, the best epoch is the one with the highest accuracy on the split
-`validation`; every method is scored there (`held_out`) and at its last epoch (`held_out_last`).
+adapter of every epoch was kept, the best epoch is the one with the highest accuracy on the split that
+selects; every method is scored at that epoch and, as `<split>_last`, at its last one.
 """
 
 from __future__ import annotations
