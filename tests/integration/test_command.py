@@ -195,6 +195,7 @@ def test_a_sweep_ends_with_a_table_of_every_job_also_of_those_that_failed(
     assert "job 1 failed: BadRows: " in table and "job 1" in result.stderr
 
 
+@pytest.mark.slow
 def test_sigterm_asks_to_be_resumed_and_the_same_command_goes_on(small_world, tmp_path):
     command = [sys.executable, "-m", "prereq", "stage=pretrain", *small_world]
     command += ["dataset.world.often=80", "stage.checkpoint_seconds=0"]

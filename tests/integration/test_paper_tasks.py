@@ -91,8 +91,6 @@ def test_a_foreign_adapter_of_another_base_is_refused_with_both_names(run_cli, p
     assert made.returncode == 0, made.stderr
     foreign = place / "foreign"
     shutil.copytree(next((place / "outputs/hotpotqa/hf/skill").glob("sft-*")), foreign)
-    result = run_cli(*shared, "stage=eval", f"skill={foreign}", cwd=place)
-    assert result.returncode == 0, result.stderr
     config = json.loads((foreign / "adapter_config.json").read_text())
     config["base_model_name_or_path"] = "meta-llama/Meta-Llama-3-8B"
     (foreign / "adapter_config.json").write_text(json.dumps(config))
@@ -115,6 +113,7 @@ def test_test_rows_are_checked_before_anything_is_trained(run_cli, place, tmp_pa
     assert not list((tmp_path / "out").glob("**/*.safetensors"))
 
 
+@pytest.mark.slow
 def test_fictitious_entities_and_the_popular_half(run_cli, place):
     shared = [o for o in task(place, "popqa") if "epochs" not in o]
     result = run_cli(*shared, "stage=sft", "stage.epochs=1", "method=popular", cwd=place)
