@@ -104,7 +104,7 @@ def test_six_jobs_share_what_they_need_and_a_second_sweep_finds_it(sweep, tmp_pa
 
 
 def test_jobs_that_fail_or_are_cancelled_leave_the_others_running(sweep, tmp_path):
-    process = sweep("stage=pretrain", "model.architecture.heads=2,7,4", "dataset.world.often=200")
+    process = sweep("stage=pretrain", "stage.max_length=64,4,65", "dataset.world.often=200")
     array = slurm_id(process)
     until(lambda: jobs(tmp_path)[0]["state"] == "running")
     base = tmp_path / "outputs" / "world" / "tiny" / "base"
@@ -114,12 +114,12 @@ def test_jobs_that_fail_or_are_cancelled_leave_the_others_running(sweep, tmp_pat
     assert process.returncode == 1 and "Traceback" not in err
     cancelled, bad, good = jobs(tmp_path)
     assert (good["state"], good["measure"]) == ("done", "loss")
-    assert bad["state"] == "failed" and "model.architecture.width" in bad["error"]
-    assert "model.architecture.width" in Path(bad["log"]).read_text()
+    assert bad["state"] == "failed" and "longer than max_length=4" in bad["error"]
+    assert "longer than max_length=4" in Path(bad["log"]).read_text()
     assert (cancelled["state"], cancelled["error"]) == ("lost", "SLURM says CANCELLED")
     for job in (good, bad, cancelled):
-        assert re.search(rf"^ +{job['number']} .*heads.* {job['state']} ", out, re.MULTILINE)
-    assert "job 1 failed: ConfigError" in out and "job 0 lost: SLURM says CANCELLED" in out
+        assert re.search(rf"^ +{job['number']} .*max_length.* {job['state']} ", out, re.MULTILINE)
+    assert "job 1 failed: PrereqError" in out and "job 0 lost: SLURM says CANCELLED" in out
 
 
 def test_a_job_told_to_stop_is_queued_again_and_ends_with_the_same_weights(sweep, tmp_path):
