@@ -86,10 +86,11 @@ def show(found: list[Need]) -> None:
         numbers = ("" if n is None else f"{n:,}" for n in (need.rows, need.steps, need.tokens))
         state = f"[{colours[need.state]}]{need.state}[/]"
         table.add_row(escape(need.label), state, *numbers)
-    table.add_section()
     trained = [need for need in found if need.steps]
-    steps, tokens = (sum(getattr(need, name) for need in trained) for name in ("steps", "tokens"))
-    table.add_row("to train, in all", "", "", f"{steps:,}", f"{tokens:,}")
+    if trained:
+        steps, tokens = (sum(getattr(n, name) for n in trained) for name in ("steps", "tokens"))
+        table.add_section()
+        table.add_row("to train, in all", "", "", f"{steps:,}", f"{tokens:,}")
     out = Console(highlight=False)
     out.print(table)
     legend = (
