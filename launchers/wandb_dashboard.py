@@ -22,7 +22,7 @@ import wandb_workspaces.workspaces as ws
 METHOD = wr.Config("method.name")
 NAME = wr.Config("artifact.name")  # of a knowledge adapter: its source
 SWEPT = ("training.learning_rate", "training.epochs", "training.batch_size", "adapter.skill.r")
-LOSSES = ("loss", "loss/fictitious", "loss/real", "loss/skill_only")
+LOSSES = ("loss", "loss/fictitious", "loss/real", "loss/plain")
 
 
 @dataclass(frozen=True)

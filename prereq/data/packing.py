@@ -13,7 +13,7 @@ import torch
 
 from prereq.data.tokens import Example
 
-TERMS = ("text", "fictitious", "real", "skill_only")
+TERMS = ("text", "fictitious", "real", "plain")
 
 
 class PrefixShared:

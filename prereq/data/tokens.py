@@ -30,7 +30,7 @@ class Example:
 
     row: TokenRow
     route: tuple[str, ...]
-    term: str  # text | fictitious | real | skill_only: the part of the loss it counts to
+    term: str  # text | fictitious | real | plain: the part of the loss it counts to
     weight: float = 0.0
 
 

@@ -75,17 +75,17 @@ def skill_routes(group: Sequence[Subject], drawn: Draw, plain: bool) -> list[Exa
         route = (knowledge.name, SKILL) if knowledge else ALONE
         examples += [Example(row, route, term) for row in rows]
         if plain and not subject.fictitious:
-            examples += [Example(row, ALONE, "skill_only") for row in rows]
+            examples += [Example(row, ALONE, "plain") for row in rows]
     return examples
 
 
 def skill_weights(examples: Sequence[Example], real_weight: float) -> list[float]:
     """Rows to label weights: a mean over fictitious and real labels, one over the skill-only loss."""
-    counts = {"main": 0, "skill_only": 0}
+    counts = {"main": 0, "plain": 0}
     for example in examples:
-        counts["skill_only" if example.term == "skill_only" else "main"] += example.row.labels
-    main, alone = max(1, counts["main"]), max(1, counts["skill_only"])
-    return [real_weight / alone if e.term == "skill_only" else 1 / main for e in examples]
+        counts["plain" if example.term == "plain" else "main"] += example.row.labels
+    main, alone = max(1, counts["main"]), max(1, counts["plain"])
+    return [real_weight / alone if e.term == "plain" else 1 / main for e in examples]
 
 
 def skill_step(

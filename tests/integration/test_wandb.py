@@ -88,7 +88,7 @@ def test_the_history_is_metrics_jsonl(made, runs):
             )
             assert 0 <= line["padding"] < 1 and 0.05 < line["memory_gib"] < 100
         if name == "prereq_tune":
-            assert {"loss/fictitious", "loss/real", "loss/skill_only"} <= set(lines[0])
+            assert {"loss/fictitious", "loss/real", "loss/plain"} <= set(lines[0])
         assert recorded.summary["steps"] == len(lines)
     assert any(row["padding"] > 0 for row in runs["knowledge", "real"].history)
 

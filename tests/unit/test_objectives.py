@@ -27,7 +27,7 @@ def test_one_mean_over_both_kinds_and_one_over_the_plain_term():
     assert [(e.route, e.term, e.weight) for e in examples] == [
         (("b", "skill"), "fictitious", 1 / 9),
         (("c", "skill"), "real", 1 / 9),
-        (ALONE, "skill_only", 0.5 / 4),
+        (ALONE, "plain", 0.5 / 4),
     ]
 
 
