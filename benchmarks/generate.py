@@ -38,7 +38,7 @@ NEW_TOKENS = 128  # as published
 
 
 def questions(tokenizer, count: int, seed: int) -> tuple[list[list[int]], list[TokenRow]]:
-    """Prefill, and the same with an answer of one to three invented names and the end."""
+    """Prompts, and the same with an answer of one to three invented names and the end."""
     rng = random.Random(seed)
     syllables = "ka ro mi tel van dor su ne bra lin go pe".split()
     prompts, rows = [], []

@@ -115,3 +115,9 @@ def place(tmp_path_factory) -> Path:
     published.write_all(folder / "data")
     published.write_model(folder / "llama")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def no_folder_of_another_test():
+    yield  # W&B's folder for uploads is in the environment, which later commands would inherit
+    os.environ.pop("WANDB_DATA_DIR", None)

@@ -62,6 +62,10 @@ def with_versions(cfg: DictConfig) -> DictConfig:
                 found.append(
                     f"{key}.{name}={shown(source[name])}: must hold {{version}}, because it has versions"
                 )
+        if not versions:
+            found.append(
+                f"{key}.versions=[]: names no version; leave it out, or list their numbers"
+            )
         if source["version"] is not None:
             found.append(f"{key}: has version and versions; give one of them")
         for version in versions:
@@ -69,7 +73,7 @@ def with_versions(cfg: DictConfig) -> DictConfig:
             sources.append(source | own | {"version": version})
     if found:
         raise ConfigError(found)
-    if len(sources) != len(cfg.dataset.knowledge):
+    if any(source.versions is not None for source in cfg.dataset.knowledge):
         cfg = copy.deepcopy(cfg)
         cfg.dataset.knowledge = [OmegaConf.merge(KnowledgeSource, source) for source in sources]
     return cfg

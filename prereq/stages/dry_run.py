@@ -107,7 +107,9 @@ def _targets(specs: Specs) -> list[Spec | Artifact]:
     name = specs.config.stage.name
     if name == "cpt":
         return [specs.knowledge(source) for source in choices.needed(specs.config)]
-    return [{"pretrain": specs.base, "sft": specs.skill}.get(name) or specs.scores]
+    if name == "pretrain":
+        return [specs.base]
+    return [specs.skill if name == "sft" else specs.scores]
 
 
 def _walk(what: Spec | Artifact) -> Iterator[Spec | Artifact]:
@@ -144,7 +146,7 @@ def _counts(specs: Specs) -> dict[str, Count]:
 
 
 def _asked(specs: Specs, root: Path | str) -> tuple[int, None, int]:
-    """Prefill to answer and tokens of their answers, at most."""
+    """Prompts to answer and tokens of their answers, at most."""
     config = specs.config
     scoring, tests = config.eval.scoring, choices.tests(config)
     items = {t.name: len(requests.items_of(config.dataset, scoring, root, t)) for t in tests}

@@ -19,14 +19,6 @@ from tests.wandb_records import Recorded, read_all
 STEP = {"loss", "grad_norm", "learning_rate", "tokens_per_second", "padding", "memory_gib"}
 
 
-@pytest.fixture(autouse=True)
-def no_folder_of_another_test():
-    """W&B's folder for uploads is set in the environment, which commands of later tests would inherit."""
-    os.environ.pop("WANDB_DATA_DIR", None)
-    yield
-    os.environ.pop("WANDB_DATA_DIR", None)
-
-
 @pytest.fixture(scope="module")
 def made(run_cli, small_world, tmp_path_factory) -> Path:
     """The output folder of two methods in a small world, tracked offline, and the report."""

@@ -124,3 +124,16 @@ def test_versions_of_a_source_are_told_apart_by_its_name_and_split():
         composed("dataset=bio", "dataset.knowledge.0.split=train", "dataset.knowledge.1.name=v")
     assert "dataset.knowledge.0.split=train: must hold {version}" in str(error.value)
     assert "dataset.knowledge.1.name=v: must hold {version}" in str(error.value)
+
+
+def test_a_single_version_is_one_source_and_none_is_refused():
+    config = composed("dataset=bio", "dataset.knowledge.0.versions=[3]")
+    assert next((s.name, s.split, s.version) for s in config.dataset.knowledge) == (
+        "passage_v3",
+        "passage_train_v3",
+        3,
+    )
+    one = composed("dataset=bio", *(f"dataset.knowledge.{i}.versions=[2]" for i in (0, 1)))
+    assert [s.name for s in one.dataset.knowledge] == ["passage_v2", "statement_v2"]
+    with pytest.raises(ConfigError, match="names no version"):
+        composed("dataset=bio", "dataset.knowledge.0.versions=[]")
