@@ -53,8 +53,8 @@ def fail(kind: str, root: Path, name: str) -> None:
 
 def wait_for_sigterm(root: Path, name: str) -> None:
     """Like training: on being told to stop it leaves a note (the checkpoint) and unwinds."""
-    (root / f"{name} began").touch()
     try:
+        (root / f"{name} began").touch()  # within: the signal may come as soon as this is seen
         time.sleep(60)
     finally:
         (root / f"{name} saved").touch()
