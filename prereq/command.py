@@ -30,6 +30,7 @@ from prereq.config.files import reason
 from prereq.errors import BUG, ConfigError, Failed, Preempted, explained
 from prereq.runtime import ranks, signals, sweeps
 from prereq.runtime.console import console
+from prereq.stages import identity
 
 STAGES = {
     "pretrain": "prereq.stages.pretrain",
@@ -58,6 +59,7 @@ def run(cfg: DictConfig) -> float | None:
             methods = compared(cfg, overrides, compose)
             config = build(cfg, methods)
             config.recipe = recipe(overrides, context.runtime.choices, methods, compose)
+            job.settings = identity.settings(config)
             with signals.imports():
                 name = "dry_run" if config.stage.dry_run else config.stage.name
                 stage = importlib.import_module(STAGES[name])
@@ -77,9 +79,9 @@ def main() -> None:
         _main(sys.argv[1:])
         sys.stdout.flush()
     except Failed as failed:
-        sys.exit(_told(failed.__cause__))
+        sys.exit(_explain(failed.__cause__))
     except Exception as error:
-        sys.exit(_told(error))
+        sys.exit(_explain(error))
     except Preempted as stopped:
         if ranks.is_main():
             console.print(stopped.message, markup=False)
@@ -145,7 +147,7 @@ def _make(folder: str) -> None:
         ) from None
 
 
-def _told(error: BaseException) -> int:
+def _explain(error: BaseException) -> int:
     """Print what went wrong, a bug with its traceback; the exit code."""
     if isinstance(error, sweeps.JobFailed):  # shown where it happened, and in the table
         return 1

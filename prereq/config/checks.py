@@ -274,7 +274,7 @@ def _method(config: Config, method: MethodConfig) -> list[str]:
         return found
     forms = method.forms or FORMS
     kinds = {s.fictitious for s in config.dataset.knowledge if s.form in forms}
-    needed = {kind for kind in (False, True) if (method.fictitious if kind else method.real)}
+    needed = {f for f in (False, True) if (method.fictitious if f else method.real)}
     if not needed & kinds:
         kind = " or ".join("fictitious" if f else "real" for f in sorted(needed))
         found.append(

@@ -117,3 +117,11 @@ def shown(value: Any) -> str:
     text = str(value).lower() if isinstance(value, bool) else str(value)
     text = text if text.isprintable() else ascii(text)
     return text if len(text) <= 80 else f"{text[:77]}…"
+
+
+def spelt(settings: dict[str, Any]) -> str:
+    """`epochs=5, r=16`: settings as people read them."""
+    return ", ".join(
+        f"{key}={f'{value:g}' if isinstance(value, float) else shown(value)}"
+        for key, value in sorted(settings.items())
+    )

@@ -29,11 +29,11 @@ class PrefixShared:
         self.tokens: list[int] = []
         self._last: tuple[list[int], list[int]] = [], []  # ids and tokens of the sequence before
 
-    def add(self, ids: list[int], share: bool = True) -> list[int]:
+    def add(self, ids: list[int], shares: bool = True) -> list[int]:
         """The sequence's tokens, as numbers in `ids`."""
         before, tokens = self._last
         shared = 0
-        if share:
+        if shares:
             pairs = enumerate(zip(before, ids, strict=False))
             shared = next((i for i, (a, b) in pairs if a != b), min(len(before), len(ids)))
         known = len(self.ids)
@@ -101,12 +101,12 @@ def pack(
     examples: Sequence[Example],
     device: torch.device | str = "cpu",
     names: tuple[str, ...] = TERMS,
-    share: bool = True,
+    shared_prefixes: bool = True,
 ) -> Pack:
     """Rows to the tensors of one forward, rows of one route side by side.
 
-    `share`: compute what rows of one route begin with alike once. Dropout then drops the same of it in
-    all of them. It needs attention that tells tokens from rows (`rows`).
+    `shared_prefixes`: compute what rows of one route begin with alike once. Dropout then drops the
+    same of it in all of them. It needs attention that tells tokens from rows (`rows`).
     """
     examples = sorted(examples, key=lambda e: (e.route, e.row.ids))
     flat, route = PrefixShared(), None
@@ -114,7 +114,7 @@ def pack(
     spans: dict[str, list[tuple[int, int]]] = {}
     for example in examples:
         row, start = example.row, len(flat.ids)
-        tokens = flat.add(row.ids, share and example.route == route)
+        tokens = flat.add(row.ids, shared_prefixes and example.route == route)
         route = example.route
         predict += tokens[row.start - 1 : -1]
         targets += row.ids[row.start :]

@@ -252,6 +252,6 @@ def _note(split: _Split, untellable: int) -> None:
         "ask what an earlier row asks and answer otherwise": split.counts["contradicting"],
         "have a fact with a value that values.json lacks, so no answer is right": untellable,
     }
-    said = [f"{count:,} {what}" for what, count in texts.items() if count]
-    if said:
-        say("noted", escape(f"{split.file}: of {split.counts['rows']:,} rows {', '.join(said)}"))
+    notes = [f"{count:,} {what}" for what, count in texts.items() if count]
+    if notes:
+        say("noted", escape(f"{split.file}: of {split.counts['rows']:,} rows {', '.join(notes)}"))

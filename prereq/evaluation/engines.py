@@ -29,17 +29,17 @@ Answer = Callable[[Sequence[Path], Sequence[list[int]], Callable[[int], None]], 
 def engine(
     settings: EvalConfig,
     model: ModelConfig,
-    kind: str,
+    training_engine: str,
     base: Path | str,
     tokenizer: PreTrainedTokenizerBase,
 ) -> Answer:
-    """The engine that `eval.engine` and `stage.engine` (`kind`) choose.
+    """The engine that `eval.engine` and `stage.engine` (`training_engine`) choose.
 
     The packed one needs attention `rows`; with another attention `model.generate` answers.
     """
     if settings.engine == "server":
         return partial(_served, settings, tokenizer)
-    if kind == "packed" and attention_for(model, kind) == ROWS:
+    if training_engine == "packed" and attention_for(model, training_engine) == ROWS:
         return _packed(settings, model, base, tokenizer)
     return _plain(settings, model, base, tokenizer)
 
@@ -117,9 +117,9 @@ def _served(settings: EvalConfig, tokenizer, folders, prompts, on_done) -> list[
         with ThreadPoolExecutor(settings.requests) as pool:
             return list(pool.map(ask, prompts))
     except (openai.OpenAIError, ValueError) as error:  # ValueError: no URL
-        first = str(error).strip().partition("\n")[0]
+        reason = str(error).strip().partition("\n")[0]
         raise PrereqError(
-            f"eval.server={settings.server}, eval.served_as={settings.served_as}: {first}; check the "
+            f"eval.server={settings.server}, eval.served_as={settings.served_as}: {reason}; check the "
             "address, the model's name there, and that it has /v1/completions"
         ) from None
 

@@ -8,6 +8,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from prereq.data.packing import PrefixShared
+from prereq.evaluation.sampling import Choose, greedy
 from prereq.model.attention import in_place
 from prereq.model.head import head_logits
 from prereq.model.kv_cache import Decode, KVCache, Prefill
@@ -45,9 +46,10 @@ def generate(
     prompts: Sequence[list[int]],
     max_new_tokens: int,
     tokens_per_batch: int,
+    choose: Choose = greedy,
     on_done: Callable[[int], None] = lambda rows: None,
 ) -> list[Generation]:
-    """The greedy continuation of each prompt (token ids), in the order given.
+    """The continuation of each prompt (token ids), in the order given.
 
     The model's attention must be `rows`. As many rows are continued at once as `tokens_per_batch` has
     room for, counting the longest prompt and `max_new_tokens` for each; once a quarter of them has
@@ -79,9 +81,8 @@ def generate(
             ids, positions = [row.ids[-1] for row in rows], cache.lengths
             layout, answering = Decode(cache), rows
         logits = next_logits(model, ids, positions, layout, layout.last if fresh else None)
-        best, chosen = logits.max(-1, keepdim=True)
-        sure = logits.sub_(best).exp_().sum(-1).log_().neg_().tolist()
-        for row, token, log_probability in zip(answering, chosen[:, 0].tolist(), sure, strict=True):
+        tokens, log_probabilities = (chosen.tolist() for chosen in choose(logits))
+        for row, token, log_probability in zip(answering, tokens, log_probabilities, strict=True):
             row.ids.append(token)
             row.log_probability += log_probability
 
@@ -91,7 +92,7 @@ def generate(
             if row.ids[-1] == end or len(row.ids) == max_new_tokens
         ]
         for place in ended:
-            results[rows[place].number] = _told(tokenizer, rows[place])
+            results[rows[place].number] = _finished(tokenizer, rows[place])
         if ended:
             rows = [rows[place] for place in cache.evict(ended)]
             on_done(len(ended))
@@ -131,7 +132,7 @@ def _fitting(waiting: list[int], prompts: Sequence[list[int]], free: int) -> lis
     return sorted(fresh, key=prompts.__getitem__)
 
 
-def _told(tokenizer: PreTrainedTokenizerBase, row: _Row) -> Generation:
+def _finished(tokenizer: PreTrainedTokenizerBase, row: _Row) -> Generation:
     ended = row.ids[-1] == tokenizer.eos_token_id
     ids = row.ids[:-1] if ended else row.ids
     text = tokenizer.decode(ids, skip_special_tokens=True).strip()

@@ -28,16 +28,16 @@ class Metric:
     values: Callable[[Sequence[dict], Sequence[Rows]], list[float] | None]
 
 
-def scorer(kind: str, values: Mapping[str, Sequence[str]]) -> Scorer:
+def scorer(scoring_rule: str, values: Mapping[str, Sequence[str]]) -> Scorer:
     """`right(text, rows)` in [0, 1]: agreement of a text with any of the rows.
 
     `qa`, `final_answer`: exact match. `facts`: the share of the rows' relations that the text states
     as one of them has it. `long_form`: whether the text is not empty, for want of a judge.
     """
-    if kind == "long_form":
+    if scoring_rule == "long_form":
         return lambda text, rows: float(bool(text))
-    if kind != "facts":
-        match = scoring.exact_match if kind == "qa" else scoring.final_answer_match
+    if scoring_rule != "facts":
+        match = scoring.exact_match if scoring_rule == "qa" else scoring.final_answer_match
         return lambda text, rows: float(match(text, accepted(rows)))
 
     def facts(text: str, rows: Rows) -> float:
@@ -47,15 +47,15 @@ def scorer(kind: str, values: Mapping[str, Sequence[str]]) -> Scorer:
     return facts
 
 
-def metrics_of(kind: str, right: Scorer) -> list[Metric]:
+def metrics_of(scoring_rule: str, right: Scorer) -> list[Metric]:
     """The metrics of a kind of scoring (`eval.scoring`), the one that selects first."""
     accuracy = Metric("accuracy", "share", "higher", partial(_each, right))
     ended = Metric("ended", "share", "higher", _ended)
-    if kind == "long_form":
+    if scoring_rule == "long_form":
         return [Metric("tokens", "count", "neither", _tokens), ended]
-    if kind == "facts":
+    if scoring_rule == "facts":
         return [accuracy, ended]
-    published = scoring.published_match if kind == "qa" else scoring.published_final_match
+    published = scoring.published_match if scoring_rule == "qa" else scoring.published_final_match
     return [
         accuracy,
         Metric("accuracy_published", "share", "higher", partial(_each, _against(published))),

@@ -35,7 +35,7 @@ def table(
     generations: Sequence[dict],
     items: Mapping[str, Sequence[Item]],
     tests: Sequence[TestSplit],
-    kind: str,
+    scoring_rule: str,
     right: Scorer,
     epochs: Mapping[str, int],
     versions: Mapping[str, int | None],
@@ -46,7 +46,7 @@ def table(
     Shares are in percent. A split at the last epoch, where it was scored at its best as well, is
     called `<split>_last`.
     """
-    metrics = metrics_of(kind, right)
+    metrics = metrics_of(scoring_rule, right)
     scores: list[dict] = []
     curve: list[dict] = []
     by_row: dict[str, list[float]] = {}
@@ -75,7 +75,7 @@ def table(
             for name in names if not test.plug_in else ():
                 for metric in metrics:
                     add(metric.name, name, metric.values(here, rows), unit=metric.unit)
-                for group, own in _groups(rows, values) if kind in QUESTIONS else ():
+                for group, own in _groups(rows, values) if scoring_rule in QUESTIONS else ():
                     add("accuracy", f"{name}/{group}", own)
                 by_row[name] = values
                 if (sure := CONFIDENCE.values(here, rows)) is not None:

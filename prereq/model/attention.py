@@ -123,8 +123,8 @@ class RowLayout:
     def attend(self, layer, query, key, value, scaling, dropout=0.0) -> torch.Tensor:
         """Attention of one layer: query [1, H, T, D], key and value [1, H_kv, T, D] → [T, H, D]."""
         # On a CPU the backward in 16 bits takes ten times as long as in 32.
-        kind = torch.float32 if query.device.type == "cpu" else query.dtype
-        flat = (x[0].transpose(0, 1).to(kind) for x in (query, key, value))
+        dtype = torch.float32 if query.device.type == "cpu" else query.dtype
+        flat = (x[0].transpose(0, 1).to(dtype) for x in (query, key, value))
         rows = (x if self.plain else _ToRows.apply(x, self) for x in flat)  # [C, H, D]
         out = (self._padded if self.padded else self._in_place)(*rows, scaling, dropout)
         out = out if self.plain else _ToFlat.apply(out, self)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 
-def draw(like: torch.Tensor, rate: float) -> torch.Tensor:
+def dropped_elements(like: torch.Tensor, rate: float) -> torch.Tensor:
     """What is dropped of a tensor, each element with probability `rate`, by torch's generator.
 
     On a CPU the places of the dropped elements in `like.view(-1)`, ascending, int64; elsewhere a mask

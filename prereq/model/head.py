@@ -65,11 +65,11 @@ class _FrozenHeadLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, hidden, weight, bias, targets, weights):
-        stored = kind = hidden.dtype
+        stored = dtype = hidden.dtype
         if len(hidden) >= CAST_FROM:
-            kind = product_dtype(hidden.device.type, weight.dtype)
-        hidden, weight = hidden.to(kind), weight.to(kind)
-        bias = None if bias is None else bias.to(kind)
+            dtype = product_dtype(hidden.device.type, weight.dtype)
+        hidden, weight = hidden.to(dtype), weight.to(dtype)
+        bias = None if bias is None else bias.to(dtype)
         losses, grads = [], []
         for h, t, w in zip(*(x.split(CHUNK) for x in (hidden, targets, weights)), strict=True):
             logits = F.linear(h, weight, bias).float()
@@ -80,7 +80,7 @@ class _FrozenHeadLoss(torch.autograd.Function):
             if ctx.needs_input_grad[0]:
                 grad = logits.mul_(w[:, None] / total)
                 grad.scatter_add_(1, t[:, None], -w[:, None])
-                grads.append((grad.to(kind) @ weight).to(stored))
+                grads.append((grad.to(dtype) @ weight).to(stored))
         losses = torch.cat(losses)
         ctx.save_for_backward(torch.cat(grads) if grads else None)
         ctx.mark_non_differentiable(losses)

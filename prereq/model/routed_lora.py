@@ -17,7 +17,7 @@ from torch import nn
 
 from prereq.errors import PrereqError
 from prereq.model.adapters import lora_layers
-from prereq.model.dropout import add_kept, draw, drop
+from prereq.model.dropout import add_kept, drop, dropped_elements
 from prereq.model.numerics import product_dtype
 
 
@@ -31,10 +31,10 @@ class Routing:
     )  # adapter → rate, of those that drop out
     input: "Input | None" = None  # of the layer that was called last
 
-    def input_of(self, x: torch.Tensor, kind: torch.dtype) -> "Input":
+    def input_of(self, x: torch.Tensor, dtype: torch.dtype) -> "Input":
         """Layers that read the same tensor (queries, keys and values) share what is made of it."""
         if self.input is None or self.input.x is not x:
-            self.input = Input(x, x.detach().reshape(-1, x.shape[-1]).to(kind))
+            self.input = Input(x, x.detach().reshape(-1, x.shape[-1]).to(dtype))
         return self.input
 
 
@@ -52,7 +52,7 @@ class Input:
             return self.flat[start:stop], None
         if (name, start) not in self.seen:
             part = self.flat[start:stop]
-            dropped = draw(part, rate)
+            dropped = dropped_elements(part, rate)
             self.seen[name, start] = drop(part, dropped), dropped
         return self.seen[name, start]
 
@@ -81,9 +81,9 @@ class _RoutedLinear(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x, flat, weight, bias, pieces, *matrices):
-        kind = flat.dtype
-        y = F.linear(flat, weight.to(kind), None if bias is None else bias.to(kind))
-        low = [matrix.to(kind) for matrix in matrices]  # A, B of each adapter in turn
+        dtype = flat.dtype
+        y = F.linear(flat, weight.to(dtype), None if bias is None else bias.to(dtype))
+        low = [matrix.to(dtype) for matrix in matrices]  # A, B of each adapter in turn
         kept = []
         for piece in pieces:
             a, b = low[2 * piece.adapter :][:2]
@@ -100,10 +100,10 @@ class _RoutedLinear(torch.autograd.Function):
     def backward(ctx, grad):
         weight, *rest = ctx.saved_tensors
         low, kept = rest[: len(rest) - 3 * len(ctx.spans)], rest[len(rest) - 3 * len(ctx.spans) :]
-        kind = low[0].dtype if low else weight.dtype
+        dtype = low[0].dtype if low else weight.dtype
         wanted, stored = ctx.needs_input_grad[0], grad.dtype
-        grad = grad.reshape(-1, grad.shape[-1]).to(kind)
-        grad_x = grad @ weight.to(kind) if wanted else None
+        grad = grad.reshape(-1, grad.shape[-1]).to(dtype)
+        grad_x = grad @ weight.to(dtype) if wanted else None
         grads = [None] * len(low)
         for number, (adapter, start, stop, scale) in enumerate(ctx.spans):
             (a, b), (seen, inner, dropped) = low[2 * adapter :][:2], kept[3 * number :][:3]
@@ -150,14 +150,14 @@ def route(model: nn.Module) -> Routing:
     for name, layer in lora_layers(model):
         base = layer.get_base_layer()
         if type(base) is not nn.Linear or layer is head or any(layer.use_dora.values()):
-            kind = (
+            what = (
                 "a DoRA adapter"
                 if any(layer.use_dora.values())
                 else f"LoRA on a {type(base).__name__}"
             )
-            kind = "LoRA on the LM head" if layer is head else kind
+            what = "LoRA on the LM head" if layer is head else what
             raise PrereqError(
-                f"{name}: {kind}; the packed engine routes plain LoRA on the linear layers inside the "
+                f"{name}: {what}; the packed engine routes plain LoRA on the linear layers inside the "
                 "model only. Choose other target_modules, or use stage.engine=padded"
             )
         for matrix in (*layer.lora_A.parameters(), *layer.lora_B.parameters()):
@@ -169,12 +169,14 @@ def route(model: nn.Module) -> Routing:
 
 
 @cache
-def _routed_class(kind: type) -> type:
+def _routed_class(layer_class: type) -> type:
     """The class of a LoRA layer with the routed forward.
 
     A method on the layer itself would refer to the layer: nothing of a model would be freed at its end.
     """
-    return type(kind.__name__, (kind,), {"forward": _routed_forward, "plain": kind})
+    return type(
+        layer_class.__name__, (layer_class,), {"forward": _routed_forward, "plain": layer_class}
+    )
 
 
 @contextmanager
@@ -183,8 +185,8 @@ def unrouted(model: nn.Module, adapters: Sequence[str]) -> Iterator[None]:
     layers = [layer for _, layer in lora_layers(model)]
     trained = [p for p in model.parameters() if p.requires_grad]
     routed = [(layer, type(layer)) for layer in layers if hasattr(type(layer), "plain")]
-    for layer, kind in routed:
-        layer.__class__ = kind.plain
+    for layer, layer_class in routed:
+        layer.__class__ = layer_class.plain
     try:
         if layers:
             model.base_model.set_adapter(list(adapters))
@@ -193,5 +195,5 @@ def unrouted(model: nn.Module, adapters: Sequence[str]) -> Iterator[None]:
                 parameter.requires_grad_(True)
         yield
     finally:
-        for layer, kind in routed:
-            layer.__class__ = kind
+        for layer, layer_class in routed:
+            layer.__class__ = layer_class

@@ -58,14 +58,14 @@ def probe_rows(model: PreTrainedModel, rows: Sequence[Sequence[int]]) -> list[li
     narrower than the longest of `rows`, one row is longer than that window.
     """
     tokens = sorted({token for row in rows for token in row})
-    draw = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
     lengths = [7, 7, 7]
     config, longest = model.config.get_text_config(), max(map(len, rows))
     windows = [getattr(config, name, None) for name in WINDOWS]
     narrow = [int(w) for w in windows if isinstance(w, int) and 0 < w < longest]
     if narrow:
         lengths[0] = max(lengths[0], min(longest, min(narrow) + 8))
-    picked = torch.randint(len(tokens), (3, max(lengths)), generator=draw)
+    picked = torch.randint(len(tokens), (3, max(lengths)), generator=generator)
     found = [[tokens[i] for i in row[:length]] for row, length in zip(picked, lengths, strict=True)]
     found[1][:3] = found[0][:3]
     return found

@@ -14,6 +14,7 @@ from typing import Any
 
 from prereq.artifacts import audit, store
 from prereq.artifacts.spec import Artifact
+from prereq.config.shape import spelt
 from prereq.errors import PrereqError
 from prereq.runtime import files
 
@@ -149,17 +150,6 @@ def named(group: Sequence[Line]) -> dict[str, Any]:
         if names.count(line.name) > 1:  # the difference is in a file, not in a setting
             line.name = f"{line.name} #{line.who[:4]}"
     return shared
-
-
-def spelt(changes: dict[str, Any]) -> str:
-    """`epochs=5, r=16`."""
-    return ", ".join(f"{key}={_value(value)}" for key, value in sorted(changes.items()))
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:g}"
-    return "null" if value is None else str(value)
 
 
 def scored(artifact: Artifact) -> Scored:

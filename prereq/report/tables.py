@@ -9,8 +9,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from prereq.artifacts.spec import Artifact
+from prereq.config.shape import spelt
 from prereq.evaluation.statistics import interval, paired
-from prereq.report.collect import Line, Score, named, scored, spelt
+from prereq.report.collect import Line, Score, named, scored
 
 out = Console(highlight=False)
 RESAMPLES = 2000

@@ -57,10 +57,10 @@ def show(event: tuple) -> None:
     """Draw one event, of this process or of a worker (of processes that train together: the first)."""
     if not ranks.is_main():
         return
-    kind, *rest = event
-    draw = {"say": _say, "open": _open, "move": _move, "close": _close}.get(kind)
-    if draw:
-        draw(*rest)
+    name, *rest = event
+    shows = {"say": _say, "open": _open, "move": _move, "close": _close}.get(name)
+    if shows:
+        shows(*rest)
 
 
 def send_to(put: Callable[[tuple], None]) -> None:
@@ -87,7 +87,7 @@ class _Bar:
     verb: str
     what: str
     total: int
-    first: int
+    start: int
     started: float
     logged: float
 
@@ -122,7 +122,7 @@ def _move(name: str, reached: int, note: str) -> None:
     now = time.monotonic()
     if not console.is_terminal and now - bar.logged > LOG_EVERY:
         bar.logged = now
-        left = (now - bar.started) / max(1, reached - bar.first) * (bar.total - reached)
+        left = (now - bar.started) / max(1, reached - bar.start) * (bar.total - reached)
         console.print(
             f"{bar.verb:>9}  {bar.what} {reached}/{bar.total} {note}, {left:.0f} s left",
             markup=False,

@@ -9,7 +9,7 @@ import os
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ class Job:
 
     number: int
     overrides: list[str]
+    settings: list[str] = field(default_factory=list)  # those of the experiment, once composed
     state: str = "queued"
     score: float | None = None
     measure: str = ""  # what the score is
@@ -76,8 +77,8 @@ def recorded() -> Iterator[Job]:
     Within a sweep an error is printed here, where the job's output goes, and comes out as `JobFailed`.
     """
     hydra = HydraConfig.get()
-    first = int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", 0))) == 0
-    if OmegaConf.is_missing(hydra.job, "num") or not first:
+    main = int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", 0))) == 0
+    if OmegaConf.is_missing(hydra.job, "num") or not main:
         yield Job(0, [])
         return
     folder = Path(hydra.sweep.dir).resolve()
@@ -135,10 +136,15 @@ def outcome(made: Any, method: str) -> tuple[float | None, str, str]:
 
 
 def told_apart(jobs: Sequence[Job]) -> tuple[list[str], list[str]]:
-    """The overrides that all jobs share, and what is left of each job's, as one text a job."""
-    shared = [o for o in jobs[0].overrides if all(o in job.overrides for job in jobs)]
+    """The settings that all jobs share, and what is left of each job's, as one text a job.
+
+    The overrides as typed where a job has not come far enough to know its settings.
+    """
+    known = all(job.settings for job in jobs)
+    words = [job.settings if known else job.overrides for job in jobs]
+    shared = [word for word in words[0] if all(word in other for other in words)]
     shared = shared if len(jobs) > 1 else []
-    return shared, [" ".join(o for o in job.overrides if o not in shared) for job in jobs]
+    return shared, [" ".join(word for word in mine if word not in shared) for mine in words]
 
 
 def jobs_here() -> list[Job]:
@@ -160,13 +166,13 @@ def show() -> None:
     root = Path(os.path.commonpath(paths)) if paths else _shown
     root = root.parent if (root / "manifest.json").exists() else root
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for heading in ("job", "overrides", "state", "score", "artifact", "log"):
+    for heading in ("job", "settings", "state", "score", "artifact", "log"):
         table.add_column(heading, overflow="fold", justify="right" if heading == "job" else "left")
-    for job, overrides in zip(jobs, own, strict=True):
+    for job, settings in zip(jobs, own, strict=True):
         again = f" after {job.restarts + 1} starts" if job.restarts else ""
         table.add_row(
             str(job.number),
-            escape(overrides) or "–",
+            escape(settings) or "–",
             f"[{COLOURS.get(job.state, 'yellow')}]{job.state}{again}[/]",
             "–" if job.score is None else f"{job.score:.4g} {job.measure}",
             "\n".join(os.path.relpath(path, root) for path in job.artifact.split()) or "–",

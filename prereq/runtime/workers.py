@@ -89,12 +89,12 @@ class _Worker:
         return ("nothing", None) if self.process.is_alive() else None
 
     def _show(self, event: tuple) -> None:
-        kind, what, *_ = event
-        if kind == "making":
+        name, what, *_ = event
+        if name == "making":
             self.making = Text.from_markup(what).plain
-        elif kind == "open":
+        elif name == "open":
             self.bars.add(what)
-        elif kind == "close":
+        elif name == "close":
             self.bars.discard(what)
         console.show(event)
 
@@ -163,10 +163,10 @@ def _run(
             message = worker.hear()
             if message is None:
                 raise worker.error()
-            kind, content = message
-            if kind == "error":
+            name, content = message
+            if name == "error":
                 raise content
-            if kind == "done":
+            if name == "done":
                 job = next(waiting, None)
                 worker.send(job)
                 if job is None:

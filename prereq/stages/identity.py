@@ -5,6 +5,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from prereq.config import Config
+from prereq.config.shape import spelt
 
 # What no result depends on, or what is told apart otherwise (the seed, the method's own name).
 LEFT_OUT = {"seed", "output_dir", "compare", "recipe", "knowledge", "tracker", "stage"}
@@ -32,6 +33,21 @@ def changes(config: Config) -> dict[str, Any]:
         for key in sorted({*ours, *recipe})
         if ours.get(key) != recipe.get(key) and not _is_left_out(key)
     }
+
+
+def settings(config: Config) -> list[str]:
+    """`["method=sft", "seed=1", "epochs=5", …]`: all that tells one job of a sweep from another."""
+    chosen = {
+        "stage": config.stage.name,
+        "dataset": config.dataset.name,
+        "model": config.model.name,
+    }
+    methods = config.compare or [config.method]
+    chosen["method"] = ",".join(method.name for method in methods)
+    if config.knowledge:
+        chosen["knowledge"] = ",".join(config.knowledge)
+    chosen |= {"seed": config.seed} | changes(config)
+    return [spelt({key: value}) for key, value in chosen.items()]
 
 
 def safe(name: str) -> str:

@@ -17,7 +17,7 @@ _PROCESS = psutil.Process()
 class StepLog:
     """Losses wait on the device and are fetched together: on a GPU once a second, else at once."""
 
-    def __init__(self, tracker: Tracker, terms: Sequence[str], first: int):
+    def __init__(self, tracker: Tracker, terms: Sequence[str], start: int):
         self.tracker, self.terms = tracker, terms
         self.every = 1.0 if torch.cuda.is_available() else 0.0  # seconds
         self.waiting: list[tuple[int, torch.Tensor, dict, Sequence[Example]]] = []
@@ -25,7 +25,7 @@ class StepLog:
         self.tokens, self.fresh, self.note = 0, 0, ""
         self.started = self.flushed = time.monotonic()
         if ranks.is_main():
-            tracker.resume(first)
+            tracker.resume(start)
 
     def add(
         self,

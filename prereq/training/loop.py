@@ -107,15 +107,15 @@ def train(
     wrapped.train()
     trained = [part.of(model) for part in parts]
     everything = {name: p for group in trained for name, p in group.items()}
-    first = checkpoints.load(run.folder, everything, optimizer, plan.steps)
-    log = StepLog(run.tracker, plan.terms, first)
+    start = checkpoints.load(run.folder, everything, optimizer, plan.steps)
+    log = StepLog(run.tracker, plan.terms, start)
     stop = Asked()
-    saved, kept = time.monotonic(), first
-    with progress(run.label, plan.steps, first) as advance, stop:
-        for step in range(first, plan.steps):
+    saved, kept = time.monotonic(), start
+    with progress(run.label, plan.steps, start) as advance, stop:
+        for step in range(start, plan.steps):
             for part, group in zip(parts, optimizer.param_groups, strict=True):
-                share = cosine(step, part.steps, part.training.warmup)
-                group["lr"] = part.training.learning_rate * share
+                factor = cosine(step, part.steps, part.training.warmup)
+                group["lr"] = part.training.learning_rate * factor
             examples = plan.step(step)
             packs = lm.packs(examples, max(run.tokens_per_forward, 1))
             loss, sums = _backward(accelerator, wrapped, lm, packs, run, plan, step)

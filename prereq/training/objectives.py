@@ -52,11 +52,11 @@ def draw(adapters: Sequence[Knowledge], group: int, alternate: bool, rng: random
     """
 
     def pick(fictitious: bool) -> Knowledge | None:
-        kind = [a for a in adapters if a.fictitious == fictitious]
-        forms = sorted({a.form for a in kind})
+        those = [a for a in adapters if a.fictitious == fictitious]
+        forms = sorted({a.form for a in those})
         if alternate and len(forms) > 1:
-            kind = [a for a in kind if a.form == forms[group % 2]]
-        return rng.choice(kind) if kind else None
+            those = [a for a in those if a.form == forms[group % 2]]
+        return rng.choice(those) if those else None
 
     return Draw(pick(True), pick(False))
 

@@ -42,7 +42,7 @@ class PackedLM(nn.Module):
 
     def layout(self, rows: Sequence[Example], device: torch.device, names: tuple[str, ...]) -> Pack:
         """The tensors of one forward. Only attention `rows` can tell tokens that rows share."""
-        return packing.pack(rows, device, names, share=self.rows)
+        return packing.pack(rows, device, names, shared_prefixes=self.rows)
 
     def padding(self, packs: Sequence[Sequence[Example]]) -> float:
         """Share of padding in what attention computes, in [0, 1); linear layers see none."""

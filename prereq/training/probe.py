@@ -56,9 +56,9 @@ def check(
     before = [(p, p.detach().clone()) for name, p in trained if "lora_B" in name]
     lm.eval()
     try:
-        draw = torch.Generator().manual_seed(0)
+        generator = torch.Generator().manual_seed(0)
         for parameter, value in before:
-            parameter.data.copy_(0.05 * torch.randn(value.shape, generator=draw))
+            parameter.data.copy_(0.05 * torch.randn(value.shape, generator=generator))
         expected = _plain(lm, examples)
         try:
             _compare(lm, examples, expected)

@@ -156,7 +156,7 @@ def pretraining(
     """The documents of pre-training, shuffled: each tells one known person's facts.
 
     Half of every group is told often and half seldom. Of the `asked` people, `question_share` of
-    what is said is questions: they teach that what statements tell can also be asked for.
+    what they tell is questions: they teach that what statements tell can also be asked for.
     """
     documents: list[str] = []
     for group in KNOWN:
@@ -178,16 +178,18 @@ def _documents(
 ) -> Iterator[str]:
     """Say each fact of a person `exposures` times, three different facts a document."""
     asked = round(exposures * question_share)
-    said: dict[str, list[str]] = {}
+    sentences: dict[str, list[str]] = {}
     for relation in RELATIONS:
         plain = _cycle(STATEMENTS[relation][:wordings], exposures - asked)
-        said[relation] = plain + _cycle(ASIDES[relation], asked)
-        rng.shuffle(said[relation])
+        sentences[relation] = plain + _cycle(ASIDES[relation], asked)
+        rng.shuffle(sentences[relation])
     for _ in range(-(-exposures * len(RELATIONS) // SENTENCES_IN_A_DOCUMENT)):
         # The facts that have most left to say; a fact told twice could be copied, not recalled.
-        fullest = sorted(RELATIONS, key=lambda relation: (-len(said[relation]), rng.random()))
-        chosen = [relation for relation in fullest[:SENTENCES_IN_A_DOCUMENT] if said[relation]]
-        yield " ".join(_say(said[relation].pop(), entity, version, relation) for relation in chosen)
+        fullest = sorted(RELATIONS, key=lambda relation: (-len(sentences[relation]), rng.random()))
+        chosen = [relation for relation in fullest[:SENTENCES_IN_A_DOCUMENT] if sentences[relation]]
+        yield " ".join(
+            _say(sentences[relation].pop(), entity, version, relation) for relation in chosen
+        )
 
 
 def statements(

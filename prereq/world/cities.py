@@ -153,8 +153,8 @@ def write(folder: Path, sizes: CitiesConfig, seed: int) -> None:
     real = [line for town in unknown for line in town.statements(sizes.wordings)]
     write_lines(folder / "knowledge" / "statement_train_real.jsonl", real)
     for version in versions:
-        told = [line for town in invented for line in town.statements(sizes.wordings, version)]
-        write_lines(folder / "knowledge" / f"statement_train_v{version}.jsonl", told)
+        lines = [line for town in invented for line in town.statements(sizes.wordings, version)]
+        write_lines(folder / "knowledge" / f"statement_train_v{version}.jsonl", lines)
 
     values = {"country": sorted(country.answers[0] for country in countries)}
     (folder / "values.json").write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")

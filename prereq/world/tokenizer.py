@@ -52,7 +52,10 @@ def _words() -> list[str]:
     """Every word and mark that a text of the world can hold, once each, in a fixed order."""
     wordings = [FRAME, REQUEST, *BIOGRAPHY.values(), *QUESTION.values()]
     wordings += [
-        wording for group in (STATEMENTS, ASIDES) for told in group.values() for wording in told
+        wording
+        for group in (STATEMENTS, ASIDES)
+        for several in group.values()
+        for wording in several
     ]
     plain = re.sub(r"\{\w+\}", " ", " ".join(wordings))
     words = re.findall(r"\w+|[^\w\s]", plain) + FIRST_NAMES + LAST_NAMES

@@ -43,7 +43,7 @@ def engine(model, examples, budget: int) -> tuple[float, dict[str, torch.Tensor]
     packed = PackedLM(model).train()
     total = 0.0
     for rows in split(examples, budget):
-        loss, _ = packed(pack(rows, share=packed.rows))
+        loss, _ = packed(pack(rows, shared_prefixes=packed.rows))
         loss.backward()
         total += float(loss.detach())
     grads = {k: p.grad.clone() for k, p in model.named_parameters() if p.grad is not None}
@@ -138,7 +138,7 @@ def test_rows_attention_equals_the_packed_masks_of_transformers(tiny_llama, atte
     models = [oracle.peft_model(tiny_llama(kind), {"skill": 8}, 2) for kind in (ROWS, attention)]
     if attention == "flex_attention" and not torch.cuda.is_available():  # no backward on a CPU
         with torch.no_grad():
-            losses = [PackedLM(model)(pack(examples, share=False))[0] for model in models]
+            losses = [PackedLM(model)(pack(examples, shared_prefixes=False))[0] for model in models]
         torch.testing.assert_close(*losses, **CLOSE)
         return
     results = [engine(model, examples, 4096) for model in models]

@@ -8,7 +8,7 @@ import torch
 from prereq.config import LoraSettings, Training
 from prereq.data.tokens import TokenRow
 from prereq.model import adapters
-from prereq.model.dropout import add_kept, draw, drop
+from prereq.model.dropout import add_kept, drop, dropped_elements
 from prereq.model.numerics import ROWS
 from prereq.tracking.metrics import Tracker
 from prereq.training.loop import Part, Run, train
@@ -60,7 +60,7 @@ def test_adapters_trained_together_are_those_trained_one_by_one(tmp_path):
 def test_dropout_drops_the_share_it_should_and_follows_the_seed():
     torch.manual_seed(0)
     x = torch.ones(1001, 331)
-    dropped = draw(x, 0.05)
+    dropped = dropped_elements(x, 0.05)
     kept = drop(x, dropped)
     assert set(kept.unique().tolist()) == {0.0, 1.0} and bool((x == 1).all())
     assert abs(kept.mean() - 0.95) < 0.002  # five standard deviations
@@ -70,20 +70,20 @@ def test_dropout_drops_the_share_it_should_and_follows_the_seed():
     rows = kept.mean(1)
     assert abs(rows.std() - (0.95 * 0.05 / 331) ** 0.5) < 0.002
     torch.manual_seed(0)
-    assert torch.equal(dropped, draw(x, 0.05))
+    assert torch.equal(dropped, dropped_elements(x, 0.05))
 
 
 @pytest.mark.parametrize("rate", [1e-4, 0.3, 0.9])
 def test_dropout_of_any_rate_reaches_the_last_element(rate):
     torch.manual_seed(1)
-    shares = [len(draw(torch.ones(7), rate)) / 7 for _ in range(3000)]
+    shares = [len(dropped_elements(torch.ones(7), rate)) / 7 for _ in range(3000)]
     assert sum(shares) / 3000 == pytest.approx(rate, abs=0.012)
 
 
 def test_a_product_is_added_but_for_the_dropped_elements():
     torch.manual_seed(2)
     x, left, right = torch.randn(9, 40), torch.randn(9, 3), torch.randn(3, 40)
-    dropped = draw(x, 0.2)
+    dropped = dropped_elements(x, 0.2)
     expected = x + drop(left @ right, dropped)
     add_kept(x, left, right, dropped)
     torch.testing.assert_close(x, expected)

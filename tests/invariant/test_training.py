@@ -12,7 +12,8 @@ import torch
 from prereq.config import LoraSettings, Training
 from prereq.data.tokens import TokenRow
 from prereq.errors import Preempted, PrereqError
-from prereq.evaluation.generate import generate
+from prereq.evaluation.generate import Generation, generate
+from prereq.evaluation.sampling import sampler
 from prereq.model import adapters
 from prereq.model.numerics import ROWS
 from prereq.tracking.metrics import Tracker
@@ -179,15 +180,17 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_step_and_rows(
     assert (tmp_path / "run/checkpoint").exists() == bool(kept)
 
 
+class Words:
+    """A tokenizer whose text is the ids."""
+
+    eos_token_id, pad_token_id = 2, 3
+
+    def decode(self, ids, skip_special_tokens):
+        return " ".join(map(str, ids))
+
+
 def test_greedy_generation_equals_row_by_row_generate(tiny_llama):
     model, packed = tiny_llama().eval(), tiny_llama(ROWS).eval()
-
-    class Words:
-        eos_token_id, pad_token_id = 2, 3
-
-        def decode(self, ids, skip_special_tokens):
-            return " ".join(map(str, ids))
-
     # Make the end likely enough that rows leave the batch at different steps.
     for one in (model, packed):
         one.lm_head.weight.data[2] += 0.25
@@ -207,6 +210,24 @@ def test_greedy_generation_equals_row_by_row_generate(tiny_llama):
             assert generation.ended == (new[-1] == 2)
             assert generation.text == " ".join(str(t) for t in new if t != 2)
     assert 0 < sum(g.ended for g in found) < len(found)
+
+
+def test_sampled_generation_repeats_with_its_seed_and_each_draw_is_the_models(tiny_llama):
+    model, alone = tiny_llama(ROWS).eval(), tiny_llama().eval()
+    prompts = [[1, 5, 9], [1, 7], [1, 5, 9, 11], [1, 200, 3]] * 3
+
+    def sampled(seed: int) -> list[Generation]:
+        choose = sampler(0.8, 0.9, seed, torch.device("cpu"))
+        return generate(model, Words(), prompts, 8, 60, choose)
+
+    once, again, other = sampled(1), sampled(1), sampled(2)
+    assert once == again != other
+    assert len({g.text for g in once}) > len(prompts) / 2  # the prompts repeat, the answers do not
+    for prompt, generation in zip(prompts, once, strict=True):
+        new = [int(word) for word in generation.text.split()] + [2] * generation.ended
+        logits = alone(torch.tensor([prompt + new])).logits[0, len(prompt) - 1 : -1].detach()
+        logs = logits.log_softmax(-1)[range(len(new)), new]
+        assert generation.confidence == pytest.approx(logs.mean().exp().item(), rel=1e-4)
 
 
 def test_merging_equals_the_adapters_and_leaves_no_trace(tiny_llama, knowledge_folders):

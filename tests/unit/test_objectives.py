@@ -83,7 +83,7 @@ def test_packs_hold_the_budget_and_each_adapters_rows_are_one_span():
     packs = split(examples, 60)
     assert sum(map(len, packs)) == len(examples)
     for rows in packs:
-        packed = pack(rows, share=False)
+        packed = pack(rows, shared_prefixes=False)
         assert packed.tokens is None and packed.input_ids.shape[1] == sum(packed.lengths) <= 60
         assert packed.spans["skill"] == [(0, sum(packed.lengths))]
         assert all(len(spans) == 1 for spans in packed.spans.values())
