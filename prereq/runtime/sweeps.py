@@ -138,10 +138,16 @@ def outcome(made: Any, method: str) -> tuple[float | None, str, str]:
 def told_apart(jobs: Sequence[Job]) -> tuple[list[str], list[str]]:
     """The settings that all jobs share, and what is left of each job's, as one text a job.
 
-    The overrides as typed where a job has not come far enough to know its settings.
+    What only others set is the recipe's in a job, and is said to be. The overrides as typed where a job
+    has not come far enough to know its settings.
     """
     known = all(job.settings for job in jobs)
-    words = [job.settings if known else job.overrides for job in jobs]
+    words = [list(job.settings if known else job.overrides) for job in jobs]
+    if known:
+        keys = dict.fromkeys(word.partition("=")[0] for mine in words for word in mine)
+        for mine in words:
+            set_here = {word.partition("=")[0] for word in mine}
+            mine += [f"{key}=(recipe)" for key in keys if key not in set_here]
     shared = [word for word in words[0] if all(word in other for other in words)]
     shared = shared if len(jobs) > 1 else []
     return shared, [" ".join(word for word in mine if word not in shared) for mine in words]

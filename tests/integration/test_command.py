@@ -192,7 +192,8 @@ def test_a_sweep_ends_with_a_table_of_every_job_also_of_those_that_failed(
     assert bad["state"] == "failed" and bad["error"].startswith("BadRows: ")
     table = result.stdout
     assert Path(good["artifact"]).name in table and f"{good['score']:.4g} loss" in table
-    assert "skill.splits=['train']" in table and "all jobs: stage=sft dataset=world" in table
+    assert "skill.splits=['no']" in table and "all jobs: stage=sft dataset=world" in table
+    assert "skill.splits=(recipe)" in table  # what the first job sets is what the recipe says
     assert "job 1 failed: BadRows: " in table and "job 1" in result.stderr
 
 
