@@ -38,12 +38,29 @@ def in_place(device: torch.device, dtype: torch.dtype) -> bool:
     return torch.cuda.get_device_capability(device) >= (8, 0)
 
 
-def variable_length(query, key, value, starts, longest: int, scale: float) -> torch.Tensor:
-    """Causal attention inside each row by PyTorch's kernel: query, key and value [C, H, D] → [C, H, D].
+def layout_on(device: torch.device, dtype: torch.dtype) -> str:
+    """How `rows` lays rows out there, in words; a GPU that must pad is told why."""
+    if in_place(device, dtype):
+        return "without padding"
+    if device.type != "cuda":
+        return "padded"
+    if dtype == torch.float32:
+        return "padded, as the kernel without padding takes 16 bits only"
+    return "padded, as the kernel without padding needs torch 2.10 and compute capability 8"
 
-    `starts`: [R + 1], int32, where rows start and the last one ends.
+
+def variable_length(query, key, value, starts, longest: int, scale: float) -> torch.Tensor:
+    """Causal attention inside each row by PyTorch's kernel.
+
+    query [C, H, D], key and value [C, H_kv, D] → [C, H, D]. `starts`: [R + 1], int32, where rows start
+    and the last one ends.
     """
     how = {"is_causal": True} if "is_causal" in KERNEL_TAKES else {"window_size": (-1, 0)}
+    groups = query.shape[1] // key.shape[1]
+    if groups > 1 and "enable_gqa" in KERNEL_TAKES:
+        how["enable_gqa"] = True
+    elif groups > 1:  # a kernel that does not know heads which share keys
+        key, value = (x.repeat_interleave(groups, 1) for x in (key, value))
     if "scale" in KERNEL_TAKES:
         how["scale"] = scale
     else:  # it divides by √D itself
@@ -146,7 +163,6 @@ class RowLayout:
 
     def _in_place(self, query, key, value, scaling, dropout) -> torch.Tensor:
         assert not dropout, "the kernel knows none"
-        key, value = (x.repeat_interleave(query.shape[1] // x.shape[1], 1) for x in (key, value))
         return variable_length(query, key, value, self.starts, self.longest, scaling)
 
 

@@ -14,12 +14,29 @@ import torch.nn.functional as F
 from prereq.data.packing import to_device
 from prereq.model.attention import RowLayout
 
+STEP = 64  # tokens that lengths are rounded up to where shapes are to recur
+
 
 class KVCache:
-    """`count` rows of `room` tokens, `limit` at most. The first `len(lengths)` of them are in use."""
+    """`count` rows of `room` tokens, `limit` at most. The first `len(lengths)` of them are in use.
 
-    def __init__(self, count: int, room: int, limit: int, device: torch.device):
-        self.count, self.room, self.limit, self.device = count, min(room, limit), limit, device
+    With `recurring` shapes decoding sees a power of two of rows and a multiple of `STEP` tokens, so that
+    few shapes occur: cuDNN makes a plan for each new one, which takes longer than the step.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        room: int,
+        limit: int,
+        device: torch.device,
+        recurring: bool | None = None,
+    ):
+        """`recurring`: None for what suits the device."""
+        self.recurring = device.type == "cuda" if recurring is None else recurring
+        self.count, self.device = count, device
+        self.limit = self.rounded(limit)
+        self.room = min(self.rounded(room), self.limit)
         self.lengths: list[int] = []  # tokens of each row so far
         self.layers: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # [count, room, H_kv, D]
 
@@ -35,7 +52,7 @@ class KVCache:
 
     def grow(self) -> None:
         """Half as much room again. Most answers are short, so that the limit is seldom needed."""
-        more = min(self.limit, self.room + self.room // 2) - self.room
+        more = min(self.limit, self.rounded(self.room + self.room // 2)) - self.room
         self.room += more
         for layer, pair in self.layers.items():
             self.layers[layer] = tuple(F.pad(whole, (0, 0, 0, 0, 0, more)) for whole in pair)
@@ -57,6 +74,10 @@ class KVCache:
             places[hole] = mover
         self.lengths = [self.lengths[row] for row in places]
         return places
+
+    def rounded(self, tokens: int) -> int:
+        """Up to a multiple of STEP, where shapes are to recur."""
+        return -(-tokens // STEP) * STEP if self.recurring else tokens
 
     def there(self, numbers: Sequence[int]) -> torch.Tensor:
         return to_device(torch.tensor(numbers), self.device)
@@ -85,26 +106,33 @@ class Prefill(RowLayout):
 
 
 class Decode:
-    """One more token of every row."""
+    """One more token of every row; attention sees S rows, those in use and perhaps some that are not."""
 
     def __init__(self, cache: KVCache):
         self.cache, self.rows = cache, len(cache.lengths)
-        self.longest = max(cache.lengths) + 1
+        self.shown, self.longest = self.rows, max(cache.lengths) + 1
         if self.longest > cache.room:
             cache.grow()
-        self.position = cache.there(cache.lengths)  # [R]
-        self.places = self.position + torch.arange(self.rows, device=cache.device) * cache.room
-        seen = torch.arange(self.longest, device=cache.device) <= self.position[:, None]
-        self.seen = seen[:, None, None]  # [R, 1, 1, L]
+        if cache.recurring:
+            self.shown = min(cache.count, 1 << (self.rows - 1).bit_length())
+            self.longest = cache.rounded(self.longest)
+        # A row that is not in use sees its first token, whatever that is; nobody reads the result.
+        position = cache.there([*cache.lengths, *[0] * (self.shown - self.rows)])  # [S]
+        used = position[: self.rows]
+        self.places = used + torch.arange(self.rows, device=cache.device) * cache.room
+        seen = torch.arange(self.longest, device=cache.device) <= position[:, None]
+        self.seen = seen[:, None, None]  # [S, 1, 1, L]
         cache.lengths = [length + 1 for length in cache.lengths]
 
     def attend(self, layer, query, key, value, scaling, dropout=0.0) -> torch.Tensor:
         heads, width = query.shape[1], query.shape[3]
         keys, values = (
-            whole[: self.rows, : self.longest].transpose(1, 2)  # [R, H_kv, L, D]
+            whole[: self.shown, : self.longest].transpose(1, 2)  # [S, H_kv, L, D]
             for whole in self.cache.write(layer, key[0], value[0], self.places)
         )
         # Heads that share keys stand as queries of one head, so that no key is repeated.
         query = query[0].transpose(0, 1).reshape(self.rows, key.shape[1], -1, width)
+        if self.shown > self.rows:
+            query = F.pad(query, (0, 0, 0, 0, 0, 0, 0, self.shown - self.rows))
         out = F.scaled_dot_product_attention(query, keys, values, self.seen, scale=scaling)
-        return out.reshape(self.rows, heads, -1)
+        return out[: self.rows].reshape(self.rows, heads, -1)

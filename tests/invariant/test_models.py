@@ -1,6 +1,7 @@
 """Models of many kinds: computed rightly by an engine, or refused by it with a way that works."""
 
 import random
+from functools import partial
 
 import pytest
 import torch
@@ -10,11 +11,14 @@ from accelerate import Accelerator
 from prereq.config import LoraSettings, ModelConfig, Training
 from prereq.data.tokens import TokenRow
 from prereq.errors import PrereqError
+from prereq.evaluation import generate as generate_module
 from prereq.evaluation import probe as generation_probe
 from prereq.evaluation.generate import generate
 from prereq.evaluation.plain import generate_plain
 from prereq.model import adapters
+from prereq.model.kv_cache import Decode, KVCache
 from prereq.model.loading import load_model
+from prereq.model.numerics import ROWS
 from prereq.training.loop import Run, language_model
 from prereq.training.plan import text_plan
 
@@ -217,3 +221,28 @@ def test_ids_and_positions_beyond_the_tables_are_refused(tmp_path):
     transformers.LlamaForCausalLM(config).save_pretrained(tmp_path)
     with pytest.raises(PrereqError, match="has embeddings for 0 to 39 only"):
         language_model_of(tmp_path, BLOCK, "padded")
+
+
+def test_recurring_shapes_change_no_answer(tiny_llama, monkeypatch):
+    """What decoding does on a GPU: attention sees rows and tokens that are not in use."""
+    rng = random.Random(0)
+    prompts = [[1, *rng.choices(range(4, 256), k=rng.randint(3, 70))] for _ in range(23)]
+    model = tiny_llama(ROWS).eval()
+    shapes: dict[bool, set[tuple[int, int]]] = {}
+    answers = {}
+    for recurring in (False, True):
+        monkeypatch.setattr(generate_module, "KVCache", partial(KVCache, recurring=recurring))
+        seen = shapes[recurring] = set()
+        attend = Decode.attend
+
+        def noted(self, *args, seen=seen, attend=attend, **kwargs):
+            seen.add((self.shown, self.longest))
+            return attend(self, *args, **kwargs)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Decode, "attend", noted)
+            found = generate_module.generate(model, Words(), prompts, 90, 1400)
+        answers[recurring] = [(g.text, round(g.confidence, 5)) for g in found]
+    assert answers[True] == answers[False]
+    assert all(tokens % 64 == 0 and rows in (1, 2, 4, 8) for rows, tokens in shapes[True])
+    assert len(shapes[True]) <= 10 < len(shapes[False])
