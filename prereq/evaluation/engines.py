@@ -20,7 +20,7 @@ from prereq.evaluation.plain import generate_plain
 from prereq.model import adapters
 from prereq.model.loading import load_model
 from prereq.model.numerics import ROWS, attention_for, product_dtype
-from prereq.model.tables import check_ids, check_length
+from prereq.model.self_check import check_ids, check_length
 from prereq.runtime.ranks import device
 
 Answer = Callable[[Sequence[Path], Sequence[list[int]], Callable[[int], None]], list[Generation]]

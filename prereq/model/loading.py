@@ -24,6 +24,8 @@ from transformers.utils import logging as transformers_logging
 
 from prereq.config import ModelConfig
 from prereq.errors import PrereqError
+from prereq.model.attention import layout_on
+from prereq.model.memory import checkpoint_activations
 from prereq.model.numerics import ROWS, attention_for, dtype_of
 from prereq.runtime import ranks
 from prereq.runtime.console import say
@@ -69,12 +71,11 @@ def load_model(
         raise PrereqError(_not_loaded("model", path, ValueError(f"it has no {ROWS}"), attention))
     _switch_dropout_off(model)
     shown = model.config._attn_implementation
+    if shown == ROWS:
+        shown += f" ({layout_on(torch.device(device), model.dtype)})"
     say("using", f"{config.name} in {dtype_of(config)} on {device}, {engine}, attention {shown}")
     if config.gradient_checkpointing:
-        enable = getattr(
-            model, "activation_checkpointing_enable", model.gradient_checkpointing_enable
-        )
-        enable({"use_reentrant": False})
+        checkpoint_activations(model)
     return model.requires_grad_(False)
 
 

@@ -2,7 +2,8 @@
 
 Before the first step and the first answer, a few short rows go through the engine and through the
 model's own plain forward (`training.probe`, `evaluation.probe`). Where they differ by more than
-rounding, the model is refused with what differs and what works instead.
+rounding, the model is refused with what differs and what works instead. Token ids and positions beyond
+the model's tables are refused before.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 
 from prereq.errors import PrereqError
 
@@ -93,3 +94,24 @@ def refusal(model: PreTrainedModel, why: str, works: str) -> PrereqError:
         f"{model.name_or_path}: {type(model).__name__} is not computed rightly here with attention "
         f"`{attention}`. Compared with the model's own forward, {why}. What works: {works}"
     )
+
+
+def check_ids(model: PreTrainedModel, largest: int, what: str) -> None:
+    """Refuse a token id that the model has no embedding for."""
+    count = model.get_input_embeddings().weight.shape[0]
+    if largest >= count:
+        raise PrereqError(
+            f"{what}: the tokenizer gives token id {largest}, and {model.name_or_path} has embeddings "
+            f"for 0 to {count - 1} only; tokenizer and model do not belong together, give a folder "
+            "that holds both as they were saved"
+        )
+
+
+def check_length(shape: PretrainedConfig, length: int, what: str, key: str) -> None:
+    """Refuse a sequence of more tokens than the model has positions; `key` is what makes it shorter."""
+    most = getattr(shape.get_text_config(), "max_position_embeddings", None)
+    if most and length > most:
+        raise PrereqError(
+            f"{what}: the longest sequence would have {length:,} tokens, and the base model has {most:,} "
+            f"positions (max_position_embeddings); lower {key}"
+        )

@@ -100,7 +100,7 @@ def _too_long(
     shape: PretrainedConfig,
 ) -> Iterator[str]:
     """Rows that do not fit `max_length`, and sequences that do not fit the model's positions."""
-    from prereq.model.tables import check_length
+    from prereq.model.self_check import check_length
 
     checks = [lambda s=s, k=k: data.text(s, k, rows.path, tokenizer)[0] for s, k in sources]
     checks += [

@@ -1,14 +1,12 @@
 """The one training loop: it serves `pretrain`, `cpt` and `sft`, which differ in plan and model.
 
-An optimizer step is laid out by the plan, packed by a token budget, and spread over the processes;
-each label already carries its weight, so the gradient of a step does not depend on the packing or
-on the number of processes. Accelerate gives devices and processes; nothing of that kind is here.
+An optimizer step is laid out by the plan, and its gradient computed by `prereq.training.step`.
+Accelerate gives devices and processes; nothing of that kind is here.
 """
 
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +15,9 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from torch import nn
 
 from prereq.config import StageConfig, Training
-from prereq.data.tokens import Example, TokenRow
 from prereq.errors import Preempted, PrereqError
 from prereq.model.adapters import full_tensor, set_dropout
-from prereq.model.tables import check_ids, check_length
+from prereq.model.self_check import check_ids, check_length
 from prereq.runtime import ranks
 from prereq.runtime.console import progress
 from prereq.runtime.signals import Asked
@@ -30,6 +27,7 @@ from prereq.training.log import StepLog
 from prereq.training.packed import PackedLM
 from prereq.training.padded import PaddedLM
 from prereq.training.plan import Plan
+from prereq.training.step import Gradients
 
 CLIP = 1.0  # largest gradient norm, as published
 AGREE_EVERY = 5  # steps between two times that several processes ask whether one must stop
@@ -105,6 +103,8 @@ def train(
     lm = language_model(model, plan, run, dropout or {}, accelerator)
     wrapped, optimizer = accelerator.prepare(lm, _optimizer(model, parts))
     wrapped.train()
+    budget, fixed = max(run.tokens_per_forward, 1), any((dropout or {}).values())
+    gradients = Gradients(accelerator, wrapped, lm, run.label, run.seed, budget, fixed, plan.terms)
     trained = [part.of(model) for part in parts]
     everything = {name: p for group in trained for name, p in group.items()}
     start = checkpoints.load(run.folder, everything, optimizer, plan.steps)
@@ -117,8 +117,7 @@ def train(
                 factor = cosine(step, part.steps, part.training.warmup)
                 group["lr"] = part.training.learning_rate * factor
             examples = plan.step(step)
-            packs = lm.packs(examples, max(run.tokens_per_forward, 1))
-            loss, sums = _backward(accelerator, wrapped, lm, packs, run, plan, step)
+            loss, sums, packs = gradients.step(examples, step)
             norms = [accelerator.clip_grad_norm_(list(g.values()), CLIP) for g in trained]
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -198,40 +197,6 @@ def check_tables(model: nn.Module, plan: Plan, label: str) -> None:
     check_length(inner.config, max(len(row.ids) for row in plan.rows), label, "max_length")
 
 
-def _backward(
-    accelerator: Accelerator,
-    wrapped: nn.Module,
-    lm: PackedLM | PaddedLM,
-    packs: list[list[Example]],
-    run: Run,
-    plan: Plan,
-    step: int,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Forward and backward of one optimizer step; its loss and parts, summed over processes."""
-    processes = accelerator.num_processes
-    mine = packs[accelerator.process_index :: processes]
-    # Every process makes the same number of backwards; one without a pack has a row of weight 0.
-    mine += [[_idle(packs)]] * (math.ceil(len(packs) / processes) - len(mine))
-    loss = torch.zeros((), device=accelerator.device)
-    parts = torch.zeros(2, len(plan.terms), device=accelerator.device)
-    # torch.manual_seed asks every kind of device there might be, which a small step can feel.
-    on_cpu = accelerator.device.type == "cpu"
-    seed = torch.default_generator.manual_seed if on_cpu else torch.manual_seed
-    for number, rows in enumerate(mine):
-        # Dropout masks belong to the pack, whichever process computes it.
-        place = number * processes + accelerator.process_index
-        seed(hash((run.seed, step, place)) % 2**63)
-        batch = lm.layout(rows, accelerator.device, plan.terms)
-        last = number == len(mine) - 1
-        with accelerator.no_sync(wrapped) if not last else nullcontext():
-            part_loss, part = wrapped(batch)
-            accelerator.backward(part_loss * processes)  # DDP averages over processes
-        loss, parts = loss + part_loss.detach(), parts + part
-    if processes > 1:
-        loss, parts = accelerator.reduce((loss, parts), reduction="sum")
-    return loss, parts
-
-
 def _agreed(accelerator: Accelerator, *flags: bool) -> list[bool]:
     """Each flag, up in all processes if it is up in any."""
     if accelerator.num_processes == 1:
@@ -248,10 +213,3 @@ def cosine(step: int, steps: int, warmup: float) -> float:
     if step >= steps:  # another part of the run goes on
         return 0.0
     return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
-
-
-def _idle(packs: list[list[Example]]) -> Example:
-    shortest = min((e for rows in packs for e in rows), key=lambda e: len(e.row.ids))
-    return Example(
-        TokenRow(shortest.row.ids, len(shortest.row.ids) - 1), shortest.route, shortest.term
-    )
