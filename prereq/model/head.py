@@ -7,7 +7,7 @@ from transformers import PreTrainedModel
 
 from prereq.model.numerics import product_dtype
 
-CHUNK = 2048  # labels whose logits stand in memory at once
+LOGITS = 2**26  # that stand in memory at once (256 MiB in float32): 523 labels of Llama-3's vocabulary
 CAST_FROM = 150  # labels that make up for casting a head to the dtype of faster products
 
 
@@ -21,6 +21,11 @@ def head_logits(model: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
     scale, cap = _transform(model)
     logits = logits if scale == 1 else logits * scale
     return cap * torch.tanh(logits / cap) if cap else logits
+
+
+def _chunk(weight: torch.Tensor) -> int:
+    """Labels whose logits are taken at once; weight [vocabulary, width]."""
+    return max(256, min(2048, LOGITS // weight.shape[0]))
 
 
 def _transform(model: PreTrainedModel) -> tuple[float, float | None]:
@@ -49,8 +54,9 @@ def label_losses(
     def chunk(states, wanted):
         return F.cross_entropy(head_logits(model, states), wanted, reduction="none")
 
-    parts = zip(hidden.split(CHUNK), targets.split(CHUNK), strict=True)
-    if len(hidden) > CHUNK:
+    size = _chunk(head.weight)
+    parts = zip(hidden.split(size), targets.split(size), strict=True)
+    if len(hidden) > size:
         losses = torch.cat([checkpoint(chunk, h, t, use_reentrant=False) for h, t in parts])
     else:
         losses = chunk(hidden, targets)
@@ -70,8 +76,8 @@ class _FrozenHeadLoss(torch.autograd.Function):
             dtype = product_dtype(hidden.device.type, weight.dtype)
         hidden, weight = hidden.to(dtype), weight.to(dtype)
         bias = None if bias is None else bias.to(dtype)
-        losses, grads = [], []
-        for h, t, w in zip(*(x.split(CHUNK) for x in (hidden, targets, weights)), strict=True):
+        losses, grads, size = [], [], _chunk(weight)
+        for h, t, w in zip(*(x.split(size) for x in (hidden, targets, weights)), strict=True):
             logits = F.linear(h, weight, bias).float()
             top = logits.amax(-1, keepdim=True)
             right = logits.gather(1, t[:, None])

@@ -17,7 +17,7 @@ from torch import nn
 
 from prereq.errors import PrereqError
 from prereq.model.adapters import lora_layers
-from prereq.model.dropout import add_kept, drop, dropped_elements
+from prereq.model.dropout import Drawn, add_kept, draw, drop, dropped_of
 from prereq.model.numerics import product_dtype
 
 
@@ -52,8 +52,8 @@ class Input:
             return self.flat[start:stop], None
         if (name, start) not in self.seen:
             part = self.flat[start:stop]
-            dropped = dropped_elements(part, rate)
-            self.seen[name, start] = drop(part, dropped), dropped
+            drawn = draw(part, rate)
+            self.seen[name, start] = drop(part, dropped_of(part, rate, drawn)), drawn
         return self.seen[name, start]
 
 
@@ -67,7 +67,8 @@ class Piece:
     scale: float
     trains: bool
     seen: torch.Tensor  # [span, in]
-    dropped: torch.Tensor | None
+    drawn: Drawn | None  # None: nothing is dropped
+    rate: float
 
 
 class _RoutedLinear(torch.autograd.Function):
@@ -84,15 +85,19 @@ class _RoutedLinear(torch.autograd.Function):
         dtype = flat.dtype
         y = F.linear(flat, weight.to(dtype), None if bias is None else bias.to(dtype))
         low = [matrix.to(dtype) for matrix in matrices]  # A, B of each adapter in turn
-        kept = []
+        kept, spans = [], []
         for piece in pieces:
             a, b = low[2 * piece.adapter :][:2]
             inner = (piece.seen @ a.t()).mul_(piece.scale)  # [span, r]
             y[piece.start : piece.stop].addmm_(inner, b.t())
-            kept += [piece.seen, inner] if piece.trains else [None, None]
-            kept += [piece.dropped]
+            seed = piece.drawn if isinstance(piece.drawn, int) else None
+            # With a seed the backward makes `seen` anew from the input, which others keep as well.
+            seen = piece.seen if seed is None else flat[piece.start : piece.stop]
+            kept += [seen, inner] if piece.trains else [None, None]
+            kept += [piece.drawn if seed is None else None]
+            spans.append((piece.adapter, piece.start, piece.stop, piece.scale, piece.rate, seed))
         ctx.save_for_backward(weight, *low, *kept)
-        ctx.spans = [(p.adapter, p.start, p.stop, p.scale) for p in pieces]
+        ctx.spans = spans
         ctx.shape = x.shape
         return y.to(x.dtype).view(*x.shape[:-1], -1)
 
@@ -105,13 +110,17 @@ class _RoutedLinear(torch.autograd.Function):
         grad = grad.reshape(-1, grad.shape[-1]).to(dtype)
         grad_x = grad @ weight.to(dtype) if wanted else None
         grads = [None] * len(low)
-        for number, (adapter, start, stop, scale) in enumerate(ctx.spans):
+        for number, (adapter, start, stop, scale, rate, seed) in enumerate(ctx.spans):
             (a, b), (seen, inner, dropped) = low[2 * adapter :][:2], kept[3 * number :][:3]
             part = grad[start:stop]
             grad_inner = (part @ b).mul_(scale)  # [span, r]
+            if seed is not None and (wanted or seen is not None):
+                like = grad_x[start:stop] if wanted else seen
+                dropped = dropped_of(like, rate, seed)
             if wanted:
                 add_kept(grad_x[start:stop], grad_inner, a, dropped)
             if seen is not None:
+                seen = seen if seed is None else drop(seen, dropped)
                 grad_a = (grad_inner.t() @ seen).float()
                 # Transposed: a product whose last dimension is short takes twice as long.
                 grad_b = (inner.t() @ part).t().float()
@@ -134,7 +143,9 @@ def _routed_forward(self: LoraLayer, x: torch.Tensor, *args, **kwargs) -> torch.
         scale = self.scaling[name] / (1 - rate)
         for start, stop in spans:
             seen = shared.part(name, start, stop, rate)
-            pieces.append(Piece(len(matrices) // 2, start, stop, scale, a.requires_grad, *seen))
+            pieces.append(
+                Piece(len(matrices) // 2, start, stop, scale, a.requires_grad, *seen, rate)
+            )
         matrices += [a, b]
     return _RoutedLinear.apply(x, shared.flat, base.weight, base.bias, pieces, *matrices)
 

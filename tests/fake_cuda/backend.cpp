@@ -1,5 +1,6 @@
 // Tells a CPU build of torch that there is one CUDA device, so that fake tensors can be "on" it.
 // No stream, event or kernel is ever run: fake tensors compute nothing.
+#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 
@@ -41,6 +42,9 @@ struct FakeHooks : CUDAHooksInterface {
   DeviceIndex deviceCount() const override { return 1; }
   DeviceIndex getCurrentDevice() const override { return 0; }
   DeviceIndex current_device() const override { return 0; }
+  Generator getNewGenerator(DeviceIndex) const override {
+    return make_generator<CPUGeneratorImpl>(0);  // nothing is drawn
+  }
   bool isPinnedPtr(const void*) const override { return false; }
 };
 

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from prereq.data import packing
-from prereq.model import attention, kv_cache
+from prereq.model import attention, dropout, kv_cache
 
 MODE = FakeTensorMode(allow_non_fake_inputs=False)
 SYNCS = {"_local_scalar_dense", "is_nonzero", "nonzero", "masked_select", "item", "equal"}
@@ -58,6 +58,7 @@ def install() -> None:
             setattr(layout, name, changed)
     for owner in (layout, kv_cache.Prefill):
         owner.__init__ = real(owner.__init__)
+    dropout._seed = real(dropout._seed)
     kv_cache.KVCache.there = real(kv_cache.KVCache.there)
     torch.nn.Module._apply = _apply
     torch.cuda.get_device_capability = lambda device=None: (9, 0)
