@@ -60,6 +60,7 @@ def run(cfg: DictConfig) -> float | None:
             config = build(cfg, methods)
             config.recipe = recipe(overrides, context.runtime.choices, methods, compose)
             job.settings = identity.settings(config)
+            _set_allocator()
             with signals.imports():
                 name = "dry_run" if config.stage.dry_run else config.stage.name
                 stage = importlib.import_module(STAGES[name])
@@ -70,6 +71,13 @@ def run(cfg: DictConfig) -> float | None:
         if context.mode == RunMode.MULTIRUN:
             raise
         raise Failed from error
+
+
+def _set_allocator() -> None:
+    """Let torch's allocator on a GPU grow its segments, as packs differ in size; it reads this once."""
+    names = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
+    if sys.platform == "linux" and not any(name in os.environ for name in names):
+        os.environ[names[0]] = "expandable_segments:True"
 
 
 def main() -> None:

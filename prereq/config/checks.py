@@ -211,7 +211,17 @@ def _several_epochs(config: Config) -> bool:
 def _stage(config: Config) -> list[str]:
     found = one_of("stage.prerequisites", config.stage.prerequisites, ("make", "require"))
     found += one_of("stage.engine", config.stage.engine, ("packed", "padded"))
-    return found + one_of("tracker.name", config.tracker.name, ("none", "wandb", "offline"))
+    found += one_of("tracker.name", config.tracker.name, ("none", "wandb", "offline"))
+    trained = {"cpt": ["knowledge"], "sft": ["skill"], "pretrain": []}
+    names = trained.get(config.stage.name, ["knowledge", "skill"])
+    dropping = [name for name in names if getattr(config.adapter, name).dropout]
+    if config.stage.tokens_per_forward == "auto" and dropping:
+        found.append(
+            f"stage.tokens_per_forward=auto: dropout (adapter.{dropping[0]}.dropout) is drawn a pack, so the "
+            "size of packs is part of the experiment; give a number (4096 is the default) or set "
+            "dataset.dropout=0"
+        )
+    return found
 
 
 def _model(config: Config) -> list[str]:

@@ -224,7 +224,7 @@ class StageConfig(Training):
     name: str = MISSING
     prerequisites: str = "make"  # make | require
     engine: str = "packed"  # packed | padded (plain PEFT forwards: slower, right for every model)
-    tokens_per_forward: int = 4096
+    tokens_per_forward: int | str = 4096  # auto: as many as the GPU has room for
     checkpoint_seconds: int = 60
     dry_run: bool = False  # show what is needed, found or to be made, and make nothing
     together: bool = False  # train missing knowledge LoRAs in one pass over the base model

@@ -13,6 +13,7 @@ from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
 WANTED = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+WANTED[int | str] = "a whole number or auto"
 MISSING = "???"  # in YAML: to be set elsewhere
 FILLED_IN = ("compare", "recipe")  # fields of the configuration that are nobody's to set
 
@@ -78,6 +79,8 @@ def _fits(value: Any, kind: Any) -> bool:
     if kind is bool:
         words = ("true", "false", "yes", "no", "on", "off")
         return value in (0, 1) or (isinstance(value, str) and value.lower() in words)
+    if kind == int | str:
+        return value == "auto" or _fits(value, int)
     if kind is int and isinstance(value, str):
         return re.fullmatch(r"[+-]?\d+", value) is not None
     if kind is float and isinstance(value, str):

@@ -7,7 +7,9 @@ from transformers import PreTrainedModel
 
 from prereq.model.numerics import product_dtype
 
-LOGITS = 2**26  # that stand in memory at once (256 MiB in float32): 523 labels of Llama-3's vocabulary
+LOGITS = (
+    2**26
+)  # that stand in memory at once (256 MiB in float32): 523 labels of Llama-3's vocabulary
 CAST_FROM = 150  # labels that make up for casting a head to the dtype of faster products
 
 
@@ -23,7 +25,7 @@ def head_logits(model: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
     return cap * torch.tanh(logits / cap) if cap else logits
 
 
-def _chunk(weight: torch.Tensor) -> int:
+def labels_at_once(weight: torch.Tensor) -> int:
     """Labels whose logits are taken at once; weight [vocabulary, width]."""
     return max(256, min(2048, LOGITS // weight.shape[0]))
 
@@ -54,7 +56,7 @@ def label_losses(
     def chunk(states, wanted):
         return F.cross_entropy(head_logits(model, states), wanted, reduction="none")
 
-    size = _chunk(head.weight)
+    size = labels_at_once(head.weight)
     parts = zip(hidden.split(size), targets.split(size), strict=True)
     if len(hidden) > size:
         losses = torch.cat([checkpoint(chunk, h, t, use_reentrant=False) for h, t in parts])
@@ -76,7 +78,7 @@ class _FrozenHeadLoss(torch.autograd.Function):
             dtype = product_dtype(hidden.device.type, weight.dtype)
         hidden, weight = hidden.to(dtype), weight.to(dtype)
         bias = None if bias is None else bias.to(dtype)
-        losses, grads, size = [], [], _chunk(weight)
+        losses, grads, size = [], [], labels_at_once(weight)
         for h, t, w in zip(*(x.split(size) for x in (hidden, targets, weights)), strict=True):
             logits = F.linear(h, weight, bias).float()
             top = logits.amax(-1, keepdim=True)

@@ -17,9 +17,10 @@ from torch import nn
 from prereq.config import StageConfig, Training
 from prereq.errors import Preempted, PrereqError
 from prereq.model.adapters import full_tensor, set_dropout
+from prereq.model.memory import GIB, checkpoints_activations, estimate
 from prereq.model.self_check import check_ids, check_length
 from prereq.runtime import ranks
-from prereq.runtime.console import progress
+from prereq.runtime.console import progress, say
 from prereq.runtime.signals import Asked
 from prereq.tracking.metrics import Tracker
 from prereq.training import checkpoints, probe
@@ -27,7 +28,7 @@ from prereq.training.log import StepLog
 from prereq.training.packed import PackedLM
 from prereq.training.padded import PaddedLM
 from prereq.training.plan import Plan
-from prereq.training.step import Gradients
+from prereq.training.step import DEFAULT, Gradients
 
 CLIP = 1.0  # largest gradient norm, as published
 AGREE_EVERY = 5  # steps between two times that several processes ask whether one must stop
@@ -40,7 +41,7 @@ class Run:
     label: str
     training: Training  # complete
     engine: str  # packed | padded
-    tokens_per_forward: int
+    tokens_per_forward: int | str  # or auto
     checkpoint_seconds: int
     seed: int
     folder: Path  # scratch folder of the artifact; the checkpoint lives in it
@@ -103,11 +104,15 @@ def train(
     lm = language_model(model, plan, run, dropout or {}, accelerator)
     wrapped, optimizer = accelerator.prepare(lm, _optimizer(model, parts))
     wrapped.train()
-    budget, fixed = max(run.tokens_per_forward, 1), any((dropout or {}).values())
+    fixed = any((dropout or {}).values())
+    budget = run.tokens_per_forward if isinstance(run.tokens_per_forward, int) else DEFAULT
     gradients = Gradients(accelerator, wrapped, lm, run.label, run.seed, budget, fixed, plan.terms)
     trained = [part.of(model) for part in parts]
     everything = {name: p for group in trained for name, p in group.items()}
     start = checkpoints.load(run.folder, everything, optimizer, plan.steps)
+    if run.tokens_per_forward == "auto":
+        gradients.fit(plan.step(0))
+    _say_memory(run, lm, gradients.tokens, accelerator.device)
     log = StepLog(run.tracker, plan.terms, start)
     stop = Asked()
     saved, kept = time.monotonic(), start
@@ -147,6 +152,19 @@ def train(
                     f"{run.label}: stopped at step {done} of {plan.steps}; checkpoint saved"
                 )
     return {"steps": plan.steps, "tokens": log.tokens, "train_seconds": round(log.seconds(), 1)}
+
+
+def _say_memory(run: Run, lm: PackedLM | PaddedLM, tokens: int, device: torch.device) -> None:
+    """What the run will take of the GPU's memory, before the first step."""
+    if device.type != "cuda" or ranks.sharded():
+        return
+    expected = estimate(lm.model, tokens, checkpoints_activations(lm.inner))
+    if expected:
+        room = torch.cuda.get_device_properties(device).total_memory / GIB
+        say(
+            "memory",
+            f"{run.label}: about {expected} of {room:.0f} GiB at {tokens:,} tokens a forward",
+        )
 
 
 def _optimizer(model: nn.Module, parts: Sequence[Part]) -> torch.optim.AdamW:

@@ -21,6 +21,10 @@ from prereq.training.packed import PackedLM
 from prereq.training.padded import PaddedLM
 
 Packs = list[list[Example]]
+DEFAULT = 4096  # tokens a forward
+MEASURED = 2048  # tokens of the pack whose memory is measured
+SPARE = 0.1  # of what is free, kept for packs that take more than that one
+MOST = 2**16  # tokens a forward; beyond, nothing is won
 
 
 @dataclass
@@ -55,6 +59,30 @@ class Gradients:
             self._make_room(
                 reason, packs
             )  # here, where nothing refers to the failed forward any more
+
+    def fit(self, examples: Sequence[Example]) -> None:
+        """Choose `tokens` by what a pack of these examples takes of the GPU's memory."""
+        self.tokens, device = DEFAULT, self.accelerator.device
+        if device.type != "cuda":
+            return
+        rows = max(self.lm.packs(examples, MEASURED), key=lambda rows: _largest([rows]))
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        self.tokens = MEASURED
+        self.step(rows, 0)
+        used = torch.cuda.max_memory_allocated(device) - before
+        for parameter in self.wrapped.parameters():
+            parameter.grad = None
+        torch.cuda.empty_cache()
+        free, _ = torch.cuda.mem_get_info(device)
+        states = 8 * sum(p.numel() for p in self.wrapped.parameters() if p.requires_grad)
+        found = tokens_that_fit(used, _largest([rows]), free - states)
+        # A process without a pack has measured a row; the one with the pack has the fewest tokens.
+        every = self.accelerator.gather(torch.tensor([found], device=device))
+        self.tokens = int(every.min())
+        say(
+            "using", f"{self.label}: stage.tokens_per_forward={self.tokens}, as memory has room for"
+        )
 
     def _backward(
         self, packs: Packs, examples: Sequence[Example], number: int
@@ -127,6 +155,12 @@ def loss_scale(examples: Sequence[Example]) -> float:
     labels = sum(e.row.labels for e in examples)
     total = sum(e.weight * e.row.labels for e in examples)
     return 2.0 ** round(math.log2(labels / total)) if total > 0 else 1.0
+
+
+def tokens_that_fit(used: int, tokens: int, free: int) -> int:
+    """Tokens a forward for `free` bytes, where `tokens` took `used`: a multiple of 256, from 256 to MOST."""
+    fit = int((1 - SPARE) * free * tokens / max(used, 1))
+    return max(256, min(MOST, fit // 256 * 256))
 
 
 def _scaled(rows: Sequence[Example], scale: float) -> list[Example]:

@@ -21,7 +21,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from prereq.data import packing
 from prereq.data.tokens import TokenRow
 from prereq.evaluation import generate as generation_module
-from prereq.model.memory import checkpoint_activations
+from prereq.model.memory import checkpoint_activations, estimate
 from prereq.model.numerics import ROWS
 from prereq.training.objectives import SKILL, Draw, Knowledge, Subject, skill_step, text_step
 from prereq.training.packed import PackedLM
@@ -103,12 +103,15 @@ def pack_of(
     with watch:
         loss, _ = lm(batch)
         loss.backward()
+    expected = estimate(model, batch.input_ids.shape[1], bool(checkpointing))
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     kept = {p.grad.dtype for p in model.parameters() if p.grad is not None}
     return {
         "tokens": batch.input_ids.shape[1],
         "labels": batch.targets.shape[0],
         "weights_bytes": held,
         "peak_bytes": watch.peak,
+        "estimated_bytes": expected.total - 8 * trained,  # there is no optimizer here
         "kernels": sum(watch.kernels.values()),
         "by_name": dict(watch.kernels.most_common()),
         "syncs": watch.syncs,

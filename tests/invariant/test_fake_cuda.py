@@ -19,6 +19,7 @@ TYPES = ("bfloat16", "float16", "float32")
 CASES = [
     *(f"layers=2,dtype={name}" for name in TYPES),
     *(f"layers=2,text=1,checkpointing=1,dtype={name}" for name in TYPES),
+    *(f"layers=4,text=1,dropout={rate}" for rate in (0.0, 0.05)),
     *(f"generate=1,dtype={name}" for name in TYPES),
 ]
 
@@ -64,6 +65,19 @@ def test_16_bits_are_neither_padded_nor_are_keys_repeated(measured, name):
         return
     assert kernels["_varlen_attn"] == kernels["_varlen_attn_backward"] == 2  # one a layer
     assert not any("repeat" in kernel for kernel in kernels)
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if "generate" not in c and "float32" not in c])
+def test_the_estimate_of_memory_is_right_to_15_percent(measured, case):
+    result = measured[case]
+    assert result["estimated_bytes"] == pytest.approx(result["peak_bytes"], rel=0.15)
+
+
+def test_dropout_keeps_no_mask(measured):
+    """What waits for the backward is a layer's input, which it keeps without dropout as well."""
+    plain, dropped = (measured[f"layers=4,text=1,dropout={rate}"] for rate in (0.0, 0.05))
+    assert dropped["peak_bytes"] - plain["peak_bytes"] < 0.05 * plain["peak_bytes"]
+    assert dropped["syncs"] == []
 
 
 def test_decoding_has_few_shapes(measured):

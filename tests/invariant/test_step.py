@@ -13,7 +13,7 @@ from prereq.model.memory import checkpoints_activations
 from prereq.training.objectives import text_step
 from prereq.training.packed import PackedLM
 from prereq.training.padded import PaddedLM
-from prereq.training.step import Gradients, loss_scale
+from prereq.training.step import MOST, Gradients, loss_scale, tokens_that_fit
 from tests.invariant import oracle
 from tests.invariant.test_engine import CLOSE, random_rows
 
@@ -113,3 +113,17 @@ def test_float16_gradients_of_many_labels_do_not_underflow(tiny_llama, engine):
         half_loss, half = found(torch.float16, weight)
         assert half_loss == pytest.approx(loss, rel=0.01)
         assert half.dtype == torch.float32 and (half - right).norm() < 0.02 * right.norm()
+
+
+def test_tokens_that_fit_fill_nine_tenths_of_what_is_free():
+    used, tokens = 400 * 10**6, 2000  # 200 kB a token
+    assert tokens_that_fit(used, tokens, 8 * 10**9) == 36_000 // 256 * 256
+    assert tokens_that_fit(used, tokens, 10**12) == MOST
+    assert tokens_that_fit(used, tokens, -5) == 256
+
+
+def test_auto_tokens_on_a_cpu_are_the_default(tiny_llama):
+    lm = PackedLM(model(tiny_llama))
+    made = Gradients(Accelerator(), lm, lm, "cpt", 1, 1, False, ("text",))
+    made.fit(text_step([TokenRow([1, 5, 6], 1)], ("skill",)))
+    assert made.tokens == 4096

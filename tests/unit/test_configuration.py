@@ -110,6 +110,16 @@ def test_numbers_that_cannot_be_meant_are_refused(override):
     assert result.returncode == 2 and override.split("=")[0] in result.stderr, result.stderr
 
 
+def test_auto_tokens_are_for_packs_that_decide_nothing(tmp_path):
+    auto = "stage.tokens_per_forward=auto"
+    kept = answer("dataset=world", "stage=sft", auto, "--cfg", "job", "-p", "stage")
+    assert kept.returncode == 0 and "tokens_per_forward: auto" in kept.stdout, kept.stderr
+    dropping = answer("dataset=world", "stage=sft", auto, "dataset.dropout=0.05")
+    assert dropping.returncode == 2 and "set dataset.dropout=0" in dropping.stderr
+    wrong = answer("stage.tokens_per_forward=many")
+    assert wrong.returncode == 2 and "must be a whole number or auto" in wrong.stderr
+
+
 def test_no_secret_is_shown_or_written(tmp_path):
     for words in (
         ["eval.api_key=SECRET1"],
