@@ -20,7 +20,12 @@ def first_json(text: str, kind: str | None = None) -> Any:
     for start in re.finditer(f"[{re.escape(opening)}]", text):
         try:
             _, end = _decoder.raw_decode(text, start.start())
-        except (ValueError, RecursionError):
+        except RecursionError:
+            raise ValueError("its JSON is nested too deep") from None
+        except json.JSONDecodeError as error:
+            # What breaks off is not taken for a part of it that is whole.
+            if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string"):
+                raise ValueError("its JSON breaks off") from None
             continue
         return parse_json(text[start.start() : end])
     raise ValueError(f"there is no JSON {kind or 'object or array'} in it")

@@ -130,14 +130,20 @@ SECRET_NAME = re.compile(r"(^|_)(KEY|TOKEN|SECRET|PASSWORD)$", re.I)
 
 def problems(config: Config) -> list[str]:
     """Every value that is wrong in itself, wherever it stands."""
+    found = within(config)
+    for key in PATHS:
+        found += _path(key, _at(config, key))
+    return found
+
+
+def within(node: Any, prefix: str = "") -> list[str]:
+    """What is wrong with a single value of a dataclass, or of those that it holds."""
     found = []
-    for key, owner, name, value in leaves(config):
+    for key, owner, name, value in leaves(node, prefix):
         if isinstance(value, str):
             found += text(key, value) or _named(key, owner, name, value)
         elif isinstance(value, int | float) and not isinstance(value, bool):
             found += _number(key, owner, name, value)
-    for key in PATHS:
-        found += _path(key, _at(config, key))
     return found
 
 
