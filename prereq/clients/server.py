@@ -80,7 +80,9 @@ def connect(
     hooks = {"request": [_pace(server.requests_per_minute, closed)]}
     client = Client(server, names, None, secret, None)
     try:
-        urlsplit(server.url or "").port  # noqa: B018 (raises)
+        address = urlsplit(server.url or "")
+        if not address.hostname or address.port == 0:
+            raise ValueError("it names no host")
         secret.encode("ascii")
     except UnicodeError:
         raise client.error(
@@ -91,7 +93,7 @@ def connect(
         raise client.error(f"no URL ({error})", "for example http://127.0.0.1:8000") from None
     bearer = secret or "none"
     client.api = openai.OpenAI(
-        base_url=f"{(server.url or '').rstrip('/').removesuffix('/v1')}/v1",
+        base_url=f"{server.url.rstrip('/').removesuffix('/v1')}/v1",
         api_key=bearer,
         default_headers={"Authorization": f"Bearer {bearer}"},  # whatever else the environment says
         timeout=server.timeout,
