@@ -6,6 +6,7 @@ unwinds at once, and a request that is under way ends with the process.
 
 import itertools
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -31,6 +32,7 @@ from prereq.clients.server import Client, Refused, post, usual
 from prereq.clients.usage import Given, cost
 from prereq.runtime.console import say
 
+GRACE = 10  # seconds after an error for replies that are under way
 AGAIN = 3  # times that a reply is asked again because it cannot be used
 PATIENCE = 20  # refusals without any reply after which no more is asked
 IN_WORDS = "the server takes no JSON schema (response_format), so it is asked in words"
@@ -100,15 +102,20 @@ def _all(
     def work() -> None:
         while not stop.is_set() and (number := next(numbers)) < len(alike):
             try:
-                done.put((number, _reply(client, jobs[alike[number][0]])))
+                outcome = _reply(client, jobs[alike[number][0]])
             except BaseException as error:
-                done.put((number, error))
+                outcome = error
+                if not isinstance(error, Refused):  # no other request would fare better
+                    stop.set()
+            done.put((number, outcome))
 
+    many = min(client.server.requests, len(alike))
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(many)]
     replies: list[Reply | None] = [None] * len(jobs)
     refusals, answered, in_words = 0, False, False in client.takes.values()
     try:
-        for _ in range(min(client.server.requests, len(alike))):
-            threading.Thread(target=work, daemon=True).start()
+        for thread in threads:
+            thread.start()
         for left in reversed(range(len(alike))):
             number, reply = done.get()
             if isinstance(reply, Refused):
@@ -129,6 +136,13 @@ def _all(
             for place in alike[number]:
                 replies[place] = reply
                 on_done(1, _note(client))
+    except Exception:
+        # What is under way is paid for, so it is stored if it comes soon. A signal waits for nothing.
+        stop.set()
+        until = time.monotonic() + GRACE
+        for thread in threads if client.replies else ():
+            thread.join(max(0.0, until - time.monotonic()))
+        raise
     finally:
         stop.set()
     return replies

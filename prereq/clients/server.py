@@ -18,7 +18,7 @@ from prereq.clients.replies import Replies, open_replies
 from prereq.clients.usage import Given, Usage
 from prereq.config import Server
 from prereq.config.shape import shown
-from prereq.errors import PrereqError
+from prereq.errors import IN_URL, PrereqError
 from prereq.runtime import signals
 
 FEW = 3  # retries (together 3.5 s) of a server that has answered nothing yet: it may not be there
@@ -52,9 +52,8 @@ class Client:
 
     def error(self, reason: str, remedy: str) -> PrereqError:
         url, model = self.names
-        return PrereqError(
-            f"{url}={self.server.url}, {model}={self.server.model}: {reason}; {remedy}"
-        )
+        where = f"{url}={self.server.url}, {model}={self.server.model}"
+        return PrereqError(f"{IN_URL.sub('…', f'{where}: {reason}')}; {remedy}")
 
 
 @contextmanager
@@ -83,14 +82,12 @@ def connect(
         address = urlsplit(server.url or "")
         if not address.hostname or address.port == 0:
             raise ValueError("it names no host")
-        secret.encode("ascii")
-    except UnicodeError:
-        raise client.error(
-            f"${server.api_key_env} holds a character that is not ASCII",
-            "set it to the server's key",
-        ) from None
     except ValueError as error:
         raise client.error(f"no URL ({error})", "for example http://127.0.0.1:8000") from None
+    if not (secret.isascii() and secret.isprintable()):
+        raise client.error(
+            f"${server.api_key_env} holds a character that no key has", "set it to the server's key"
+        )
     bearer = secret or "none"
     client.api = openai.OpenAI(
         base_url=f"{server.url.rstrip('/').removesuffix('/v1')}/v1",
@@ -204,6 +201,11 @@ def _explained(client: Client, path: str, error: Exception) -> Exception:
         return Refused(reason)
     if status in (401, 403):
         return client.error(reason, f"set the server's key: export {client.server.api_key_env}=…")
+    if type(error).__name__ == "APITimeoutError":
+        return client.error(
+            f"no reply within {client.server.timeout:g} seconds",
+            "ask less at once, or for shorter replies, and see that the server runs",
+        )
     if status == 429:
         return client.error(reason, "ask less at once or a minute, or run the command later again")
     return client.error(reason, usual(path))
