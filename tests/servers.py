@@ -1,7 +1,6 @@
 """Servers to ask in tests: `transformers serve`, and a peer that misbehaves as real ones do."""
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -15,7 +14,37 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from prereq.clients import Parameters
+from prereq.config import Server
+
 Answer = tuple[int, dict[str, str], Any]  # status, headers, body (a str as it is, else as JSON)
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"town": {"type": "string"}},
+    "required": ["town"],
+    "additionalProperties": False,
+}
+SHORT = Parameters(20)
+NAMES = ("judge.server.url", "judge.server.model")
+
+
+def asks(count: int) -> list[list[dict]]:
+    return [[{"role": "user", "content": f"Where is church {i}?"}] for i in range(count)]
+
+
+def town(value: dict) -> str:
+    if not isinstance(value, dict) or set(value) != {"town"}:
+        raise ValueError("it must have the key town alone")
+    return value["town"]
+
+
+def prompt(body: dict) -> str:
+    return body["messages"][-1]["content"]
+
+
+def server(url: str, **values) -> Server:
+    return Server(**{"url": url, "model": "m", "api_key_env": "CLIENT_KEY"} | values)
 
 
 @dataclass
@@ -56,21 +85,21 @@ def peer(answer: Callable[[dict, int], Answer]) -> Iterator[Peer]:
         def log_message(self, *_) -> None:
             pass
 
-    class Server(ThreadingHTTPServer):
+    class Listener(ThreadingHTTPServer):
         daemon_threads = True  # one that waits must not hold up the end of a test
         block_on_close = False
 
         def handle_error(self, *_) -> None:  # the client may have been killed
             pass
 
-    server = Server(("127.0.0.1", 0), Handler)
-    mine.url = f"http://127.0.0.1:{server.server_address[1]}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    listener = Listener(("127.0.0.1", 0), Handler)
+    mine.url = f"http://127.0.0.1:{listener.server_address[1]}"
+    threading.Thread(target=listener.serve_forever, daemon=True).start()
     try:
         yield mine
     finally:
-        server.shutdown()
-        server.server_close()
+        listener.shutdown()
+        listener.server_close()
 
 
 def said(text: str | None, finish: str = "stop", cached: int = 0) -> Answer:
@@ -95,11 +124,11 @@ def transformers_serve(model: Path, log: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "transformers.cli.transformers", "serve", str(model)]
     command += ["--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
     with open(log, "w") as stream:
-        server = subprocess.Popen(command, stdout=stream, stderr=stream, env=os.environ)
+        process = subprocess.Popen(command, stdout=stream, stderr=stream)
     try:
         url = f"http://127.0.0.1:{port}"
         deadline = time.time() + 90
-        while time.time() < deadline and server.poll() is None:
+        while time.time() < deadline and process.poll() is None:
             try:
                 urllib.request.urlopen(f"{url}/health", timeout=2)
                 break
@@ -107,5 +136,5 @@ def transformers_serve(model: Path, log: Path) -> Iterator[str]:
                 time.sleep(0.3)
         yield url
     finally:
-        server.terminate()
-        server.wait(30)
+        process.terminate()
+        process.wait(30)
