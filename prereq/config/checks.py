@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from prereq.config import values
-from prereq.config.schema import Config, MethodConfig, TestSplit
+from prereq.config.schema import Config, MethodConfig, Server, TestSplit
 from prereq.config.shape import nearest, shown
 
 FORMS = ("passage", "statement")
@@ -177,22 +177,16 @@ def _evaluation(config: Config) -> list[str]:
             f"dataset.tests: empty; stage={config.stage.name} answers the test splits of "
             f"dataset={data.name}, add one or use eval=long_form"
         )
-    if asked.server and not re.fullmatch(r"https?://[^/\s]+\S*", asked.server):
+    needed_by = "eval.engine=server" if asked.engine == "server" else None
+    asked_of = Server(asked.server, asked.served_as)
+    found += values.server(asked_of, "eval.server", "eval.served_as", needed_by)
+    several = _plugs(config, data.tests) or _several_epochs(config)
+    if asked.engine == "server" and evaluates(config) and several:
         found.append(
-            f"eval.server={shown(asked.server)}: must be a URL, for example http://127.0.0.1:8000"
+            f"eval.engine=server: a server serves one adapter, and dataset={data.name} asks for "
+            "several epochs or plugged-in knowledge; set dataset.skill.keep_epochs=false and plug_in "
+            "to false, or use eval.engine=batches"
         )
-    if asked.engine == "server":
-        found += [
-            f"eval.{key}: empty; eval.engine=server needs {what}"
-            for key, what in (("server", "a URL"), ("served_as", "the model's name there"))
-            if not getattr(asked, key)
-        ]
-        if evaluates(config) and (_plugs(config, data.tests) or _several_epochs(config)):
-            found.append(
-                f"eval.engine=server: a server serves one adapter, and dataset={data.name} asks for "
-                "several epochs or plugged-in knowledge; set dataset.skill.keep_epochs=false and plug_in "
-                "to false, or use eval.engine=batches"
-            )
     return found
 
 

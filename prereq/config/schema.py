@@ -204,6 +204,20 @@ class MethodConfig:
 
 
 @dataclass
+class Server:
+    """An OpenAI-compatible server and how it is asked: see `prereq.clients`. Its key stands nowhere here."""
+
+    url: str | None = None  # for example http://127.0.0.1:8000
+    model: str | None = None  # its name there
+    api_key_env: str = "OPENAI_API_KEY"  # the environment variable that holds the server's key
+    requests: int = 16  # at once
+    requests_per_minute: float | None = None  # None: as many as the server takes
+    timeout: float = 600.0  # seconds that one reply may take
+    price_in: float | None = None  # of a million prompt tokens, in any currency
+    price_out: float | None = None  # of a million tokens of replies
+
+
+@dataclass
 class EvalConfig:
     name: str = MISSING
     scoring: str = "qa"  # qa | final_answer | facts | long_form

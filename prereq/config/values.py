@@ -18,6 +18,7 @@ from prereq.config.schema import (
     LoraSettings,
     MethodConfig,
     ModelConfig,
+    Server,
     SkillRecipe,
     StageConfig,
     TestSplit,
@@ -111,6 +112,13 @@ RANGES: dict[type, dict[str, Range]] = {
         "bootstrap": Range(1, 10**6),
         "requests": Range(1, 1024),
     },
+    Server: {
+        "requests": Range(1, 1024),
+        "requests_per_minute": Range(0.01, 10**6),
+        "timeout": Range(1, 10**5),
+        "price_in": Range(0),
+        "price_out": Range(0),
+    },
 }
 NAMED = (DatasetConfig, ModelConfig, MethodConfig, EvalConfig, KnowledgeSource, TestSplit)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -122,14 +130,20 @@ SECRET_NAME = re.compile(r"(^|_)(KEY|TOKEN|SECRET|PASSWORD)$", re.I)
 
 def problems(config: Config) -> list[str]:
     """Every value that is wrong in itself, wherever it stands."""
+    found = within(config)
+    for key in PATHS:
+        found += _path(key, _at(config, key))
+    return found
+
+
+def within(node: Any, prefix: str = "") -> list[str]:
+    """What is wrong with a single value of a dataclass, or of those that it holds."""
     found = []
-    for key, owner, name, value in leaves(config):
+    for key, owner, name, value in leaves(node, prefix):
         if isinstance(value, str):
             found += text(key, value) or _named(key, owner, name, value)
         elif isinstance(value, int | float) and not isinstance(value, bool):
             found += _number(key, owner, name, value)
-    for key in PATHS:
-        found += _path(key, _at(config, key))
     return found
 
 
@@ -158,7 +172,7 @@ def text(key: str, value: str) -> list[str]:
     if IN_URL.search(value):
         return [
             f"{key}: a URL with a user name, password or key in it, which would be written to files; "
-            "leave it out of the URL: the key of a server is read from the environment (eval.api_key_env)"
+            "leave it out of the URL: the key of a server is read from the environment (api_key_env)"
         ]
     for name, secret in os.environ.items():
         if SECRET_NAME.search(name) and len(secret) >= 8 and "/" not in secret and secret in value:
@@ -166,6 +180,29 @@ def text(key: str, value: str) -> list[str]:
                 f"{key}: holds the value of ${name}, which would be written to files; leave it out"
             ]
     return []
+
+
+def server(asked: Server, url: str, model: str, needed_by: str | None) -> list[str]:
+    """What is wrong with a server; `url` and `model` are its keys, `needed_by` is what asks it, if any."""
+    found = []
+    if asked.url and not re.fullmatch(r"https?://[^/\s]+\S*", asked.url):
+        found.append(f"{url}={shown(asked.url)}: must be a URL, for example http://127.0.0.1:8000")
+    if needed_by:
+        found += [
+            f"{key}: empty; {needed_by} needs {what}"
+            for key, value, what in (
+                (url, asked.url, "a URL"),
+                (model, asked.model, "the model's name there"),
+            )
+            if not value
+        ]
+    if (asked.price_in is None) != (asked.price_out is None):
+        prefix = url.rpartition(".")[0]
+        found.append(
+            f"{prefix}.price_in={shown(asked.price_in)}, {prefix}.price_out={shown(asked.price_out)}: give "
+            "both prices, or neither"
+        )
+    return found
 
 
 def _is_text(value: str) -> bool:

@@ -4,16 +4,14 @@ An engine is a function `answer(adapters, prompts, on_done)` that returns a `Gen
 (token ids), greedily, with the given adapter folders applied to the base model.
 """
 
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
-from prereq.config import EvalConfig, ModelConfig
-from prereq.errors import PrereqError
+from prereq.clients import Parameters, Reply, complete, connect
+from prereq.config import EvalConfig, ModelConfig, Server
 from prereq.evaluation import probe
 from prereq.evaluation.generate import Generation, generate
 from prereq.evaluation.plain import generate_plain
@@ -90,38 +88,19 @@ def _check_tables(model, prompts: Sequence[list[int]], settings: EvalConfig) -> 
 
 def _served(settings: EvalConfig, tokenizer, folders, prompts, on_done) -> list[Generation]:
     """`/v1/completions` of an OpenAI-compatible server that serves base and skill as one model."""
-    try:
-        import openai
-    except ImportError:
-        raise PrereqError("eval.engine=server: pip install 'prereq[server]'") from None
-    client = openai.OpenAI(
-        base_url=f"{settings.server.rstrip('/').removesuffix('/v1')}/v1",
-        api_key=os.environ.get(settings.api_key_env) or "none",
-        max_retries=3,
+    server = Server(settings.server, settings.served_as, settings.api_key_env, settings.requests)
+    texts = [_text(tokenizer, ids) for ids in prompts]
+    parameters = Parameters(settings.max_new_tokens)
+    with connect(server, ("eval.server", "eval.served_as")) as client:
+        replies = complete(client, texts, parameters, on_done=lambda rows, _: on_done(rows))
+    return [_generation(tokenizer, reply) for reply in replies]
+
+
+def _generation(tokenizer, reply: Reply) -> Generation:
+    text = reply.text.strip()
+    return Generation(
+        text, len(tokenizer(text, add_special_tokens=False).input_ids), reply.ended, None
     )
-
-    def ask(ids: list[int]) -> Generation:
-        reply = client.completions.create(
-            model=settings.served_as,
-            prompt=_text(tokenizer, ids),
-            max_tokens=settings.max_new_tokens,
-            temperature=0.0,
-        )
-        choice = reply.choices[0]
-        text = choice.text.strip()
-        count = len(tokenizer(text, add_special_tokens=False).input_ids)
-        on_done(1)
-        return Generation(text, count, choice.finish_reason == "stop", None)
-
-    try:
-        with ThreadPoolExecutor(settings.requests) as pool:
-            return list(pool.map(ask, prompts))
-    except (openai.OpenAIError, ValueError) as error:  # ValueError: no URL
-        reason = str(error).strip().partition("\n")[0]
-        raise PrereqError(
-            f"eval.server={settings.server}, eval.served_as={settings.served_as}: {reason}; check the "
-            "address, the model's name there, and that it has /v1/completions"
-        ) from None
 
 
 def _text(tokenizer, ids: list[int]) -> str:

@@ -1,16 +1,18 @@
 """The other engines behind `stage=eval`: the padded one, and a real server."""
 
 import json
-import socket
+import os
+import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import REPOSITORY
 from tests.integration.test_paper_tasks import task
+from tests.servers import peer, refused, transformers_serve
 
 
 def overrides(place: Path) -> list[str]:
@@ -51,30 +53,35 @@ def test_a_server_says_the_same(run_cli, place, expected, tmp_path):
     base = AutoModelForCausalLM.from_pretrained(place / "llama")
     PeftModel.from_pretrained(base, str(skill)).merge_and_unload().save_pretrained(tmp_path)
     AutoTokenizer.from_pretrained(place / "llama").save_pretrained(tmp_path)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "transformers.cli.transformers", "serve", str(tmp_path)]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
-    with open(tmp_path / "log", "w") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        url = f"http://127.0.0.1:{port}"
-        deadline = time.time() + 90
-        while time.time() < deadline and server.poll() is None:
-            try:
-                urllib.request.urlopen(f"{url}/health", timeout=2)
-                break
-            except OSError:
-                time.sleep(0.3)
+    log = tmp_path / "log"
+    with transformers_serve(tmp_path, log) as url:
         served = [f"eval.server={url}", f"eval.served_as={tmp_path}", "eval.requests=2"]
         found = said(run_cli, place, "eval.engine=server", *served)
-        assert [row["text"] for row in found] == [row["text"] for row in expected], (
-            tmp_path / "log"
-        ).read_text()[-2000:]
-    finally:
-        server.terminate()
-        server.wait(30)
+        texts = [row["text"] for row in found]
+        assert texts == [row["text"] for row in expected], log.read_text()[-2000:]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75)])
+def test_a_signal_does_not_wait_for_a_server(place, expected, number, code):
+    def answer(body, _):
+        time.sleep(60)
+        return refused(500, "too late")
+
+    with peer(answer) as there:
+        served = ["eval.engine=server", f"eval.server={there.url}", "eval.served_as=m"]
+        command = [sys.executable, "-m", "prereq", *overrides(place), *served]
+        environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+        job = subprocess.Popen(
+            command, cwd=place, env=environment, stderr=subprocess.PIPE, text=True
+        )
+        deadline = time.monotonic() + 100
+        while not there.requests and time.monotonic() < deadline and job.poll() is None:
+            time.sleep(0.05)
+        began = time.monotonic()
+        job.send_signal(number)
+        err = job.communicate(timeout=50)[1]
+        assert job.returncode == code and time.monotonic() - began < 10, err
+        assert there.requests and "Traceback" not in err and "the same command" in err
 
 
 def test_a_server_that_is_not_there_is_one_clear_error(run_cli, place):

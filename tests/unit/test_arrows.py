@@ -16,7 +16,7 @@ LEVELS = [
     {"report"},
     {"evaluation", "training", "world"},
     {"model", "tracking"},
-    {"artifacts", "data"},
+    {"artifacts", "data", "clients"},
     {"config"},
     {"runtime"},
     {"errors"},
