@@ -19,7 +19,7 @@ PY  := $(VENV)/bin/python
 PIP := $(PY) -m pip install -q --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-smollm2 demo check test test-slurm lint format bench cities clean
+.PHONY: help install install-smollm2 demo check test test-slurm test-gpu lint format bench cities clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +37,9 @@ check: lint  ## what a small change needs, in two minutes: style, arrows, units,
 
 test-slurm: install  ## run the tests that need SLURM: on yours, or, as root, on a cluster of one node
 	OMP_NUM_THREADS=1 $(PY) -m pytest -m slurm -rs $(ARGS)
+
+test-gpu: install  ## run the tests that need a CUDA GPU (PREREQ_GOLDEN=FOLDER adds the golden numbers)
+	$(PY) -m pytest -m gpu -rs tests/gpu $(ARGS)
 
 lint: install  ## check the style and the format, changing nothing
 	$(PY) -m ruff check .

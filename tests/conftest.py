@@ -38,6 +38,12 @@ SMALL_WORLD = [
 ]
 
 
+def pytest_configure(config):
+    """Tests compare with what a CPU computes, those marked gpu apart: they see no GPU, wherever they run."""
+    if config.option.markexpr != "gpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
 def cli(*arguments: str, cwd: Path = REPOSITORY, **environment: str) -> subprocess.CompletedProcess:
     """`python -m prereq ARGUMENTS` as a user types it; output in `.stdout` and `.stderr`."""
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "COLUMNS": "200"} | environment

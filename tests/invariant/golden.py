@@ -3,7 +3,8 @@
 FOLDER holds `base/`, `adapters/`, `cases.json` with a safetensors file a case, and
 `step_mix.safetensors`. Every case goes through the code that training uses: routes and weights
 from `training.objectives`, packs, routed LoRA layers, and for the whole step the training loop
-itself. Prints one line a case with its largest deviations; exits with 1 above the tolerance.
+itself, on the GPU where there is one. Prints one line a case with its largest deviations; exits with 1
+above the tolerance.
 """
 
 import json
@@ -28,6 +29,7 @@ from prereq.training.padded import PaddedLM
 from prereq.training.plan import Plan
 
 TOLERANCE = 1e-5
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 STEP_DRAWS = (  # (fictitious, real) of the two micro-batches of step_mix
     ("lora_fake_passage_0", "lora_real_passage"),
     ("lora_fake_statement_1", "lora_real_passage"),
@@ -36,7 +38,7 @@ STEP_DRAWS = (  # (fictitious, real) of the two micro-batches of step_mix
 
 def build(folder: Path, engine: str):
     """The golden base with every knowledge LoRA and the skill LoRA to train."""
-    model = load_model(folder / "base", ModelConfig(name="golden"), engine)
+    model = load_model(folder / "base", ModelConfig(name="golden", dtype="float32"), engine)
     frozen = {
         p.name: p for p in sorted((folder / "adapters").iterdir()) if p.name != "sft_lora_init"
     }
@@ -47,7 +49,7 @@ def build(folder: Path, engine: str):
     model = adapters.attach(model, SKILL, lora, folder / "base", frozen, seed=0)
     set_peft_model_state_dict(model, load_file(start / adapters.WEIGHTS), adapter_name=SKILL)
     adapters.train_only(model, [SKILL])
-    return model
+    return model.to(DEVICE)
 
 
 def rows_of(batch: dict[str, torch.Tensor]) -> list[tuple[bool, int, TokenRow]]:
@@ -73,7 +75,7 @@ def gradients(model, engine: str, examples) -> tuple[float, dict[str, torch.Tens
     model.zero_grad()
     total = 0.0
     for rows in lm.packs(examples, 4096):
-        loss, _ = lm(lm.layout(rows, torch.device("cpu"), TERMS))
+        loss, _ = lm(lm.layout(rows, DEVICE, TERMS))
         loss.backward()
         total += float(loss.detach())
     return total, {_plain(k): p.grad for k, p in model.named_parameters() if p.grad is not None}
@@ -88,7 +90,7 @@ def deviation(
 ) -> float:
     wanted = {k.removeprefix(prefix): v for k, v in golden.items() if k.startswith(prefix)}
     assert wanted and set(wanted) == set(found), sorted(set(wanted) ^ set(found))[:4]
-    return max(float((found[k] - v).abs().max()) for k, v in wanted.items())
+    return max(float((found[k].cpu() - v).abs().max()) for k, v in wanted.items())
 
 
 def check_case(folder: Path, engine: str, case: dict) -> tuple[float, float]:
