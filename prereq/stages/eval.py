@@ -42,9 +42,10 @@ def run(config: Config) -> Artifact:
     specs = Specs(config)
     prepare.check([specs])
     artifact = scores(specs)
-    from prereq.report import tables
+    if ranks.is_main():
+        from prereq.report import tables
 
-    tables.show_scores(artifact)
+        tables.show_scores(artifact)
     return artifact
 
 
