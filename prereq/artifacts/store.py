@@ -79,8 +79,8 @@ def obtain(
 
     `make` writes the payload into a scratch folder, and returns what the manifest shall say beyond
     the usual. Of several processes the first looks, locks and publishes, and makes, unless making is
-    `collective`: training, in which all take part. The scratch folder is empty, except that training
-    finds in it what an interrupted run left with a checkpoint, and goes on from there.
+    `collective`: training and generation, in which all take part. The scratch folder is empty, except
+    that training finds in it what an interrupted run left with a checkpoint, and goes on from there.
     """
     return obtain_all([spec], config, lambda missing: [make(missing[spec])], collective)[0]
 

@@ -44,7 +44,7 @@ def engine(
 
 def _packed(settings: EvalConfig, config: ModelConfig, base, tokenizer) -> Answer:
     """All prompts in a few forwards, adapters merged into the base."""
-    model = load_model(base, config, "packed", device()).to(device()).eval()
+    model = load_model(base, config, "packed", device(), whole=True).to(device()).eval()
     model.to(product_dtype(model.device.type, model.dtype))
     checked, originals = False, {}
 
@@ -66,7 +66,7 @@ def _plain(settings: EvalConfig, config: ModelConfig, base, tokenizer) -> Answer
 
     def answer(folders, prompts, on_done):
         # PEFT changes the base itself for some kinds of adapters, so each set begins with a fresh one.
-        model = load_model(base, config, "padded", device())
+        model = load_model(base, config, "padded", device(), whole=True)
         if not config.quantize:
             model.to(device())
         _check_tables(model, prompts, settings)

@@ -53,7 +53,7 @@ def generate(
 
     The model's attention must be `rows`. As many rows are continued at once as `tokens_per_batch` has
     room for, counting the longest prompt and `max_new_tokens` for each; once a quarter of them has
-    ended, others take their places.
+    ended, others take their places. `on_done(n)` is called after every token, with how many have ended.
     """
     if not prompts:
         return []
@@ -95,7 +95,7 @@ def generate(
             results[rows[place].number] = _finished(tokenizer, rows[place])
         if ended:
             rows = [rows[place] for place in cache.evict(ended)]
-            on_done(len(ended))
+        on_done(len(ended))
     return results
 
 

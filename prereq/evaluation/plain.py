@@ -6,6 +6,7 @@ state can be led astray. This is also what the project's own generation is teste
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import groupby
 
 import torch
@@ -23,10 +24,12 @@ from prereq.evaluation.generate import Generation
 class _Confidence(LogitsProcessor):
     """Notes the log-probability of the likeliest token, [rows] a step; changes nothing."""
 
-    def __init__(self):
+    def __init__(self, on_step: Callable[[], None]):
         self.steps: list[torch.Tensor] = []
+        self.on_step = on_step
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        self.on_step()
         self.steps.append(scores.float().log_softmax(-1).amax(-1))
         return scores
 
@@ -40,7 +43,10 @@ def generate_plain(
     tokens_per_batch: int,
     on_done: Callable[[int], None] = lambda rows: None,
 ) -> list[Generation]:
-    """The greedy continuation of each prompt (token ids), in the order given."""
+    """The greedy continuation of each prompt (token ids), in the order given.
+
+    `on_done(n)` is called after every token, with how many have ended.
+    """
     end = tokenizer.eos_token_id
     # Complete, and the model's default as well, so that no default of the model's creeps in.
     settings = GenerationConfig(
@@ -53,7 +59,7 @@ def generate_plain(
     results: list[Generation | None] = [None] * len(prompts)
     for batch in _batches(prompts, max_new_tokens, tokens_per_batch):
         ids = torch.tensor([prompts[i] for i in batch], device=model.device)
-        confidence = _Confidence()
+        confidence = _Confidence(partial(on_done, 0))
         out = model.generate(
             input_ids=ids,
             attention_mask=torch.ones_like(ids),

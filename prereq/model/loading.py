@@ -55,18 +55,25 @@ def load_tokenizer(path: Path | str, config: ModelConfig) -> PreTrainedTokenizer
 
 
 def load_model(
-    path: Path | str, config: ModelConfig, engine: str, device: torch.device | str = "cpu"
+    path: Path | str,
+    config: ModelConfig,
+    engine: str,
+    device: torch.device | str = "cpu",
+    whole: bool = False,
 ) -> PreTrainedModel:
     """The base model in its dtype, frozen, with the attention that `engine` is to use.
 
-    `device` is where it will run. Raises PrereqError where the folder or Hub id gives no whole model.
+    `device` is where it will run. Of processes that will share the model (FSDP) the first reads the
+    weights and the others have its shape, unless each is to hold a `whole` one. Raises PrereqError
+    where the folder or Hub id gives no whole model.
     """
     attention = attention_for(config, engine)
-    model = _load(path, config, attention, device)
+    whole = whole or ranks.is_main() or not ranks.sharded()
+    model = _load(path, config, attention, device, whole)
     switches = model._can_set_attn_implementation()
     if attention is None and not switches and model.config._attn_implementation != "eager":
         # Its default attention cannot be compared with its eager one, so that is taken.
-        model = _load(path, config, "eager", device)
+        model = _load(path, config, "eager", device, whole)
     if attention == ROWS and not switches:
         raise PrereqError(_not_loaded("model", path, ValueError(f"it has no {ROWS}"), attention))
     _switch_dropout_off(model)
@@ -80,7 +87,11 @@ def load_model(
 
 
 def _load(
-    path: Path | str, config: ModelConfig, attention: str | None, device: torch.device | str
+    path: Path | str,
+    config: ModelConfig,
+    attention: str | None,
+    device: torch.device | str,
+    whole: bool,
 ) -> PreTrainedModel:
     arguments: dict[str, Any] = {} if attention is None else {"attn_implementation": attention}
     if config.quantize:  # such weights cannot be moved afterwards
@@ -88,7 +99,7 @@ def _load(
     arguments["dtype"] = getattr(torch, dtype_of(config))
     arguments |= _source(path, config)
     try:
-        if ranks.sharded() and not ranks.is_main():
+        if not whole:
             # Its shape alone: Accelerate hands out the weights that the first process reads.
             shape = load_shape(path, config)
             arguments.pop("revision")

@@ -1,4 +1,4 @@
-"""One process or several that train together: who decides and writes, and how the others learn it.
+"""One process or several that work together: who decides and writes, and how the others learn it.
 
 `torchrun` and `accelerate launch` say in the environment which process this is; under `srun` with
 several tasks SLURM's variables say it, and are translated here. Batches are global and laid out by
@@ -35,13 +35,18 @@ def join() -> None:
 
 
 def world_size() -> int:
-    """How many processes train together."""
+    """How many processes work together."""
     return int(os.environ.get("WORLD_SIZE", 1))
+
+
+def rank() -> int:
+    """The number of this process, from 0."""
+    return int(os.environ.get("RANK", 0))
 
 
 def is_main() -> bool:
     """Whether this is the process that writes."""
-    return int(os.environ.get("RANK", 0)) == 0
+    return rank() == 0
 
 
 def sharded() -> bool:

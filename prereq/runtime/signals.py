@@ -110,6 +110,12 @@ def look() -> None:
         raise _received
 
 
+def forget() -> None:
+    """Take no notice of the signal that came: an error that explains it is on its way."""
+    global _received
+    _received = None
+
+
 class Asked:
     """The handler while a model trains, as a context: a flag that the loop looks at."""
 

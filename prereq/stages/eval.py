@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,9 @@ from prereq.errors import PrereqError
 from prereq.evaluation import requests, score
 from prereq.evaluation.metrics import Scorer, scorer
 from prereq.evaluation.requests import Item, Request
+from prereq.runtime import ranks
 from prereq.runtime.console import progress
+from prereq.runtime.dealing import Processes, every_process
 from prereq.runtime.files import read_lines, write_json, write_lines
 from prereq.stages import choices, cpt, prepare, sft
 from prereq.stages.data import data_set
@@ -39,9 +42,10 @@ def run(config: Config) -> Artifact:
     specs = Specs(config)
     prepare.check([specs])
     artifact = scores(specs)
-    from prereq.report import tables
+    if ranks.is_main():
+        from prereq.report import tables
 
-    tables.show_scores(artifact)
+        tables.show_scores(artifact)
     return artifact
 
 
@@ -92,12 +96,20 @@ def generations(specs: Specs) -> Artifact:
             "for several epochs or plugged-in knowledge; use eval.engine=batches"
         )
 
+    # A server is asked by the first process; otherwise each generates a share with a model of its own.
+    alone = config.eval.engine == "server"
+
     def make(folder: Path, _: Tracker) -> dict:
+        with every_process(alone) as processes:
+            return answered(folder, processes)
+
+    def answered(folder: Path, processes: Processes) -> dict:
         from prereq.evaluation.engines import engine  # here, because what is found needs none of it
         from prereq.model.loading import load_tokenizer
 
         tokenizer = load_tokenizer(base.path, config.model)
-        generate = engine(config.eval, config.model, config.stage.engine, base.path, tokenizer)
+        settings = config.eval, config.model, config.stage.engine
+        generate = cache(lambda: engine(*settings, base.path, tokenizer))
         items, last = _items(specs, data), max(kept)
         written: list[dict] = []
 
@@ -112,7 +124,11 @@ def generations(specs: Specs) -> Artifact:
                         (t, i, item) for t in request.tests for i, item in enumerate(items[t.name])
                     ]
                     prompts = [prompt_ids(tokenizer, item.prompt) for _, _, item in asked]
-                    answers = generate(folders, prompts, advance)
+
+                    def share(numbers, done, folders=folders, prompts=prompts):
+                        return generate()(folders, [prompts[n] for n in numbers], done)
+
+                    answers = processes.deal([len(ids) for ids in prompts], share, advance)
                     place = {"epoch": request.epoch, "knowledge": request.plug or ""}
                     for (test, number, item), generation in zip(asked, answers, strict=True):
                         record = _record(generation, item.prompt, folders[0])
@@ -129,12 +145,13 @@ def generations(specs: Specs) -> Artifact:
             requests.at_the_end(choices.tests(specs.config), best, last, plugs),
             f"answer {specs.name}",
         )
-        write_lines(folder / "generations.jsonl", written)
+        if ranks.is_main():
+            write_lines(folder / "generations.jsonl", written)
         trained_on = skill.manifest.get("summary", {})
         return {"epochs": {"best": best, "last": last}, "trained_on": trained_on}
 
     uses = [data, base, skill, *plugs.values()]
-    return obtain(specs.generations, specs.settings, make, uses)
+    return obtain(specs.generations, specs.settings, make, uses, collective=not alone)
 
 
 def skill_adapter(specs: Specs) -> Artifact:
