@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from prereq.errors import PrereqError
 from prereq.synth import kinds
 from prereq.synth.checks import normal
-from prereq.synth.english import sentences
+from prereq.synth.english import agree, sentences
 from prereq.synth.rows import TYPES, RealRow
 from prereq.synth.rules import A, S
 from prereq.synth.wording import slot
@@ -30,8 +30,8 @@ class Relation:
     """One relation of the rows.
 
     `templates`: its questions with `S` for the subject, and how often each is asked. `answers`: the
-    accepted answers of every row. `own`: sentences of the user's passages with `S` and `A`. `why`: how
-    both types were found. `quoted`: no question names its subject, so it is put before the question.
+    accepted answers of every row. `own`: sentences with `S` and `A` that passages of several rows have.
+    `why`: how both types were found. `quoted`: no question names its subject, so it stands before each.
     """
 
     name: str
@@ -105,7 +105,7 @@ def _relation(name: str, found: _Rows, override: str | None) -> Relation:
     kind, why = kinds.answer_type(questions, answers)
     if override:
         kind, why = override, "given in types"
-    own = dict.fromkeys(sentence for row in rows if kind != "year" for sentence in _own(row))
+    own = Counter(sentence for row in rows for sentence in set(_own(row)))
     return Relation(
         name,
         subject,
@@ -113,7 +113,7 @@ def _relation(name: str, found: _Rows, override: str | None) -> Relation:
         f"answers: {why}; subjects: {why_subject}",
         templates,
         tuple(row.answers for row in rows),
-        tuple(own),
+        tuple(sentence for sentence, count in own.most_common() if count > 1),
         frozenset(subjects),
         quoted=not found.templates,
     )
@@ -142,6 +142,7 @@ def _bare(text: str) -> list[str]:
     listed = re.search(rf"(,|\band|\bor) {A}|{A}(,| and\b| or\b)", text)
     marks = re.search(r"[\d()\[\]\"“”:;/]", text)
     right = text.endswith(".") and any(any(map(str.isalpha, word)) for word in words)
+    text = agree(text, A, *re.findall(r"[a-z][\w-]+", text))
     return [text] if right and len(words) <= OWN and not (capitals or listed or marks) else []
 
 

@@ -74,8 +74,8 @@ class Request:
     """What a writer is to write: `statements` (one a line) or a `passage`.
 
     `count`: how many statements, each of the one fact. `wording`: which of a subject's passages.
-    `attempt`: 0, or how often the same request has failed its check. `pronouns`: the subject's
-    nominative and possessive.
+    `forbidden`: what no text of it may hold, the values of other versions. `attempt`: 0, or how often the
+    same request has failed its check. `pronouns`: the subject's nominative and possessive.
     """
 
     form: str
@@ -84,6 +84,7 @@ class Request:
     pronouns: tuple[str, str]
     count: int = 1
     wording: int = 0
+    forbidden: tuple[str, ...] = ()
     attempt: int = 0
 
 

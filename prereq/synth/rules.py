@@ -38,6 +38,12 @@ SPOUSE = set("spouse husband wife partner".split())
 OWNED = set(
     "capital currency motto anthem headquarters language religion mascot slogan symbol".split()
 )
+IDIOMS = {
+    "genre": f"{S} belongs to the genre of {A}.",
+    "color": f"{S} is {A} in color.",
+    "colour": f"{S} is {A} in colour.",
+    "nationality": f"{S} is {A} by nationality.",
+}
 PREPOSITION = "of|for|to|in|by|from|with|on|at|as|under|near|about|into|after"
 
 
@@ -69,8 +75,10 @@ def _noun(found: dict[str, str], answer: str) -> Iterator[str]:
         yield f"It {be} {A} who {be} the {noun} {link} {S}."
     elif head in WORK and low:
         yield f"{S} {'worked' if be == 'was' else 'works'} as {article(answer)} {A}."
+    elif head in IDIOMS:
+        yield IDIOMS[head]
     elif head not in OWNED:
-        yield f"In terms of {noun}, {S} {be} {A}."
+        yield f"The {noun} given for {S} {be} {A}."
 
 
 def _role_of(found: dict[str, str], answer: str) -> Iterator[str]:

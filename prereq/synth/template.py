@@ -1,0 +1,60 @@
+"""The writer without a model: statements as the rules and the user's own texts word them.
+
+It needs no model, runs on any machine and gives the same text for the same request. Its paraphrases are
+those of a grammar; a model's are freer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from prereq.synth.english import capital, possessive
+from prereq.synth.rows import Fact, Request, Writer
+
+
+def write(requests: Sequence[Request]) -> list[str]:
+    """A text for each request: statements one a line, or a passage."""
+    return [
+        _statements(request) if request.form == "statements" else _passage(request)
+        for request in requests
+    ]
+
+
+WRITER = Writer("template", write)
+
+
+def _statements(request: Request) -> str:
+    """The first `count` wordings of a fact; at each further attempt as many of the following ones."""
+    said = request.facts[0].said
+    start = request.attempt * request.count % len(said)
+    return "\n".join((said[start:] + said[:start])[: request.count])
+
+
+def _passage(request: Request) -> str:
+    """Every fact once, in running text. Each passage of a subject has other wordings, in another order."""
+    turn = request.wording + request.attempt
+    shift = turn % len(request.facts)
+    parts = []
+    for place, fact in enumerate(request.facts[shift:] + request.facts[:shift]):
+        sentence = _sentence(fact, turn + place)
+        parts.append(_shortened(sentence, request) if place else sentence)
+    return " ".join(parts)
+
+
+def _sentence(fact: Fact, turn: int) -> str:
+    """One of the first wordings that read well in running text: no quoted question, no "It was … who"."""
+    plain = [said for said in fact.said if "“" not in said and not said.startswith("It ")]
+    return plain[turn % min(3, len(plain))] if plain else fact.said[0]
+
+
+def _shortened(sentence: str, request: Request) -> str:
+    """The sentence with a pronoun for the subject, where it begins with it."""
+    nominative, owned = request.pronouns
+    owner = possessive(request.subject) + " "
+    if sentence.startswith(owner):
+        rest = sentence.removeprefix(owner)
+        return sentence if request.subject in rest else f"{capital(owned)} {rest}"
+    rest = sentence.removeprefix(f"{request.subject} ")
+    if rest == sentence or request.subject in rest or not rest[:1].islower():
+        return sentence
+    return f"{capital(nominative)} {rest}"
