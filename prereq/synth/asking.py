@@ -45,7 +45,8 @@ def ask(
                         left.append(index)
                     else:
                         advance(1)
-            counts[f"{what} written anew"] += len(left) if attempt + 1 < tries else 0
+            if attempt + 1 < tries:
+                counts.update(f"{what} written anew: {why[index]}" for index in left)
             open_ = left
             if not open_:
                 break

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from prereq.synth.checks import normal
-from prereq.synth.words import DEMONYMS, GENERIC, MONTHS
+from prereq.synth.english.words import DEMONYMS, GENERIC, MONTHS
 
 MOST = 0.6  # share of the answers that have to look alike
 FEW = 4  # times that a category's values come up on average, at least

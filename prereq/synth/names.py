@@ -18,7 +18,7 @@ from importlib.metadata import version
 
 from prereq.errors import PrereqError
 from prereq.synth.checks import normal, words
-from prereq.synth.words import PLACE_ENDINGS, TITLE_ADJECTIVES, TITLE_NOUNS, TITLE_PATTERNS
+from prereq.synth.english.words import PLACE_ENDINGS, TITLE_ADJECTIVES, TITLE_NOUNS, TITLE_PATTERNS
 
 LOCALES = (
     "en_US en_GB en_IN de_DE fr_FR es_ES it_IT nl_NL pl_PL cs_CZ sv_SE no_NO fi_FI da_DK pt_BR tr_TR "

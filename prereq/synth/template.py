@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prereq.synth.english import capital, possessive
+from prereq.synth.english.forms import capital, possessive
 from prereq.synth.rows import Fact, Request, Writer
 
 

@@ -6,8 +6,8 @@ that no rule knows, in whatever language, still has statements that quote it.
 
 import re
 
-from prereq.synth.english import capital, possessive
-from prereq.synth.rules import A, S, statements
+from prereq.synth.english.forms import capital, possessive
+from prereq.synth.english.rules import A, S, statements
 
 FRAMES = (
     "It is on record that {m}.",

@@ -13,14 +13,14 @@ from itertools import chain
 
 from prereq.synth import asking, made
 from prereq.synth.checks import near_duplicates, normal
-from prereq.synth.english import agree
+from prereq.synth.english.forms import agree
+from prereq.synth.english.rules import A, S
 from prereq.synth.kinds import tails
 from prereq.synth.made import Made, Subject
 from prereq.synth.names import Names, real_words
-from prereq.synth.relations import Relation, learn, together
 from prereq.synth.rows import Fact, RealRow, SynthSettings, Writer
-from prereq.synth.rules import A, S
-from prereq.synth.values import Values
+from prereq.synth.short.relations import Relation, learn, together
+from prereq.synth.short.values import Values
 from prereq.synth.wording import state
 
 OWN = 2  # wordings at most that come from the user's passages

@@ -6,7 +6,7 @@
 import re
 from collections.abc import Iterator
 
-from prereq.synth.english import article, capital, definite, participle, past, third
+from prereq.synth.english.forms import article, capital, definite, participle, past, third
 
 S, A = "\ue000", "\ue001"  # characters that no text has
 BE = r"(?P<be>is|was|are|were)"

@@ -7,9 +7,9 @@ import re
 from collections import Counter
 
 from prereq.synth import kinds
+from prereq.synth.english.words import MONTHS
 from prereq.synth.names import Names
-from prereq.synth.relations import Relation
-from prereq.synth.words import MONTHS
+from prereq.synth.short.relations import Relation
 
 
 class Values:

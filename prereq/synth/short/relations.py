@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from prereq.errors import PrereqError
 from prereq.synth import kinds
 from prereq.synth.checks import normal
-from prereq.synth.english import agree, sentences
+from prereq.synth.english.forms import agree, sentences
+from prereq.synth.english.rules import A, S
+from prereq.synth.english.words import DEMONYMS
 from prereq.synth.rows import TYPES, RealRow
-from prereq.synth.rules import A, S
 from prereq.synth.wording import slot
-from prereq.synth.words import DEMONYMS
 
 OWN = (
     12  # words at most, besides subject and answer, of a passage's sentence that becomes a wording
