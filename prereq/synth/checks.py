@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from collections import Counter, defaultdict
@@ -16,6 +17,7 @@ def words(text: str) -> list[str]:
     return re.findall(r"\w+", "".join(c for c in plain if not unicodedata.combining(c)))
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def normal(text: str) -> str:
     """The words of a text, one space between them."""
     return " ".join(words(text))

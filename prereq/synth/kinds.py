@@ -108,13 +108,18 @@ def tails(values: Iterable[str]) -> frozenset[str]:
     return frozenset(tail for tail, names in last.items() if len(names) > 1 or tail in GENERIC)
 
 
-@functools.cache
-def countries() -> frozenset[str]:
-    """The names of countries, as Faker has them and as people write them."""
+def country_names() -> list[str]:
+    """The names of countries, as Faker has them."""
     from faker.providers.address.en import Provider
 
+    return sorted(Provider.countries)
+
+
+@functools.cache
+def countries() -> frozenset[str]:
+    """The names of countries without case and accents, as Faker has them and as people write them."""
     known = ("United States", "Russia", "South Korea", "Soviet Union", "Iran", "Vietnam")
-    return frozenset(normal(name) for name in (*Provider.countries, *known))
+    return frozenset(normal(name) for name in (*country_names(), *known))
 
 
 def _digits(text: str) -> bool:

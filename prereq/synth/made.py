@@ -41,7 +41,7 @@ class Made:
 def skill_row(
     index: int, title: str, relation: str, prompt: str, response: str, answers: Sequence[str] = ()
 ) -> Row:
-    """A row of the task in the published columns; short answers also have theirs."""
+    """A row of the task in the published columns; relation and accepted answers where it has them."""
     row: Row = {
         "messages": [
             {"role": "user", "content": prompt},
@@ -50,8 +50,9 @@ def skill_row(
         "fake": 1,
         "subj_index": index,
         "s_wiki_title": title,
-        "prop": relation,
     }
+    if relation:
+        row["prop"] = relation
     if answers:
         row |= {
             "answer": answers[0],

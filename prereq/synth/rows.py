@@ -58,7 +58,8 @@ class Fact:
     """One thing that holds of an invented subject.
 
     `must`: what a text has to hold to state it (names and values, compared without case). `said`: its
-    statements as far as they follow from the user's wording, the plainest first.
+    statements as far as they follow from the user's wording, the plainest first. `running`: wordings
+    that read well within a text about the subject.
     """
 
     relation: str
@@ -67,6 +68,7 @@ class Fact:
     said: tuple[str, ...]
     question: str = ""
     answers: tuple[str, ...] = ()
+    running: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

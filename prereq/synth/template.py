@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from prereq.synth.checks import near_duplicates
 from prereq.synth.english.forms import capital, possessive
-from prereq.synth.rows import Fact, Request, Writer
+from prereq.synth.rows import Request, Writer
 
 
 def write(requests: Sequence[Request]) -> list[str]:
@@ -26,25 +27,23 @@ WRITER = Writer("template", write)
 def _statements(request: Request) -> str:
     """The first `count` wordings of a fact; at each further attempt as many of the following ones."""
     said = request.facts[0].said
+    repeats = near_duplicates(said)
+    said = [text for index, text in enumerate(said) if index not in repeats]
     start = request.attempt * request.count % len(said)
     return "\n".join((said[start:] + said[:start])[: request.count])
 
 
 def _passage(request: Request) -> str:
     """Every fact once, in running text. Each passage of a subject has other wordings, in another order."""
-    turn = request.wording + request.attempt
-    shift = turn % len(request.facts)
+    turn = request.wording + request.attempt + 1  # the plainest wording is a statement already
+    first, *others = request.facts
+    shift = turn % max(1, len(others))
     parts = []
-    for place, fact in enumerate(request.facts[shift:] + request.facts[:shift]):
-        sentence = _sentence(fact, turn + place)
+    for place, fact in enumerate((first, *others[shift:], *others[:shift])):
+        running = fact.running or fact.said
+        sentence = running[(turn + place) % len(running)]
         parts.append(_shortened(sentence, request) if place else sentence)
     return " ".join(parts)
-
-
-def _sentence(fact: Fact, turn: int) -> str:
-    """One of the first wordings that read well in running text: no quoted question, no "It was … who"."""
-    plain = [said for said in fact.said if "“" not in said and not said.startswith("It ")]
-    return plain[turn % min(3, len(plain))] if plain else fact.said[0]
 
 
 def _shortened(sentence: str, request: Request) -> str:

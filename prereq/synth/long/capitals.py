@@ -107,6 +107,10 @@ def _typed(
         for first, last, word in nations:
             yield first, last, Slot("demonym", normal(word), word)
         return
+    if words[0] in NATIONS and len(words) > 2:
+        yield start, run[0][1], Slot("demonym", normal(words[0]), words[0])
+        yield from _typed(text, run[1:], people, found, taken)
+        return
     if normal(written) in kinds.countries():
         the = "the " if text[:start].endswith(" the ") else ""
         yield start - len(the), end, Slot("country", normal(written), the + written)
@@ -138,6 +142,8 @@ def _kind(text: str, start: int, words: list[str], found: list[Span]) -> str:
     before = text[max(0, start - 20) : start]
     word = (re.findall(r"[\w']+(?= (?:the )?$)", before) or [""])[-1].lower()
     last = found[-1] if found else None
+    if any(normal(part) in kinds.countries() for part in words):
+        return "place"
     if last and last[2].kind == "place" and text[last[1] : start] == ", ":
         return "place"
     if word in AT or (word == "of" and len(words) == 1):

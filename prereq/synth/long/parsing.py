@@ -36,7 +36,11 @@ def template(prompt: str, response: str, subject: str, common: Collection[str]) 
     response = _without_notes(response.strip())
     women = len(re.findall(r"\b(she|her|hers)\b", response, re.I))
     men = len(re.findall(r"\b(he|his|him)\b", response, re.I))
-    person = bool(women or men) and subject[:1].isupper() and kinds.shape([subject])[0] != "work"
+    shape = kinds.shape([subject])[0]
+    lived = re.search(r"\bborn\b|\(.{,20}\d{4} [–-] .{,20}\d{4}\)", response[:200])
+    person = subject[:1].isupper() and (
+        (bool(women or men) and shape != "work") or (bool(lived) and shape == "person")
+    )
     names = _subject(subject, person)
     asked = tuple(_pieces(prompt, list(_found(prompt, names))))
     if not any(isinstance(piece, Slot) for piece in asked):
@@ -48,7 +52,7 @@ def template(prompt: str, response: str, subject: str, common: Collection[str]) 
         inside = [(a - start, b - start, slot) for a, b, slot in spans if start <= a and b <= end]
         parts.append(Sentence(tuple(_pieces(sentence, inside)), space))
         start = end + len(space)
-    female = women > men if person else None
+    female = women > men if person and (women or men) else None
     return Template(asked, tuple(parts), subject, person, female)
 
 
@@ -74,7 +78,7 @@ def _subject(subject: str, person: bool) -> list[tuple[re.Pattern[str], str]]:
         found.append((rf"\A(?:[A-Z][\w.'’-]* ){{1,4}}{re.escape(last)}(?: [JS]r\b)?(?!\w)", "full"))
         middle = r"(?: [A-Z][\w.'’-]*){1,3}"
         found.append((rf"\b{re.escape(first)}{middle} {re.escape(last)}(?!\w)", "full"))
-        found.append((rf"\b{re.escape(last)}(?!\w)", "last"))
+        found.append((rf"(?<![\w-]){re.escape(last)}(?!\w)", "last"))
         found.append((rf"\b{re.escape(first)}(?!\w)", "first"))
     flags = 0 if person else re.I
     return [(re.compile(pattern, flags), part) for pattern, part in found]

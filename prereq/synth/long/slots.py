@@ -9,10 +9,10 @@ from prereq.synth.checks import normal
 
 @dataclass(frozen=True)
 class Slot:
-    """A place of a value. Equal `key`s have equal values; key "" is the subject. `part`: of a person's name.
+    """A place of a value. Equal `key`s have equal values; key "" is the subject.
 
-    `kind`: a type of `rows.TYPES`, or `date`, `country`, `demonym`, `acronym`. `before` and `after`: words that stay,
-    as in "University of …". `written`: what stands in the real text.
+    `kind`: a type of `rows.TYPES`, or `date`, `country`, `demonym`, `acronym`. `part`: of a person's name.
+    `before` and `after`: words that stay, as in "University of …". `written`: what stands in the real text.
     """
 
     kind: str
@@ -55,6 +55,12 @@ class Template:
             if slot.key not in found or slot.part == "full":
                 found.setdefault(slot.key, slot)
         return found
+
+    @property
+    def named(self) -> bool:
+        """Whether the response has the subject's full name."""
+        pieces = (piece for sentence in self.sentences for piece in sentence.pieces)
+        return any(isinstance(p, Slot) and not p.key and p.part == "full" for p in pieces)
 
     @property
     def fixed(self) -> float:

@@ -162,7 +162,9 @@ def _fact(relation: Relation, question: str, name: str, answers: tuple[str, ...]
     said = tuple(dict.fromkeys([plainest, *own, *others]))
     # A statement of a yes or no has it in its verb.
     must = (name,) if normal(answer) in ("yes", "no") else (name, answer)
-    return Fact(relation.name, answer, must, said, question, answers)
+    quoted = (n for n, text in enumerate(said) if text.startswith("It ") or "“" in text)
+    running = said[: min(3, max(1, next(quoted)))]
+    return Fact(relation.name, answer, must, said, question, answers, running)
 
 
 Kept = list[tuple[Subject, list[list[str]], list[str]]]
