@@ -10,11 +10,13 @@ from collections.abc import Iterable, Sequence
 
 NEAR = 0.9  # Jaccard index of the sets of words, from which on two texts are near-duplicates
 
+WORD, MARKS = re.compile(r"\w+"), re.compile(r"[\u0300-\u036f]+")
+
 
 def words(text: str) -> list[str]:
     """The words of a text, without case, accents and signs: what comparisons go by."""
     plain = unicodedata.normalize("NFKD", text.casefold())
-    return re.findall(r"\w+", "".join(c for c in plain if not unicodedata.combining(c)))
+    return WORD.findall(plain if plain.isascii() else MARKS.sub("", plain))
 
 
 @functools.lru_cache(maxsize=1 << 16)

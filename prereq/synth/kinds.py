@@ -40,6 +40,7 @@ PLACE = re.compile(
     r"\b(capital|country is|located|population|river|mayor|county|area of|elevation|flows?|lies?|borders?)\b",
     re.I,
 )
+OTHER = re.compile(r"\b(colou?rs?|founded|headquarter\w+|compan\w+|organi[sz]ation|league)\b", re.I)
 ASKS_PLACE = re.compile(
     r"\b(where|(what|which) (city|town|country|state|place|county|village|region|province|island)|"
     r"(the|'s) (capital|birthplace|place of (birth|death)|hometown|location)|capital of)\b",
@@ -72,7 +73,7 @@ def answer_type(questions: Sequence[str], answers: Sequence[str]) -> tuple[str, 
 
 def subject_type(questions: Sequence[str], subjects: Sequence[str]) -> tuple[str, str]:
     """The type of these subjects that these questions are asked about, and why."""
-    cues = {"person": PERSON, "work": WORK, "place": PLACE}
+    cues = {"person": PERSON, "work": WORK, "place": PLACE, "name": OTHER}
     shares = {kind: _share(questions, cue.search) for kind, cue in cues.items()}
     kind = max(shares, key=lambda kind: shares[kind])
     if shares[kind] >= MOST:

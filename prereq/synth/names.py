@@ -40,6 +40,7 @@ PLAIN = re.compile(r"[^\W\d_]{3,12}")
 UGLY = re.compile(rf"(.)\1\1|[^{VOWELS}]{{5}}|[{VOWELS}]{{4}}", re.I)
 SHORTEST, LONGEST = 6, 12  # letters; a shorter blend is too often a word after all
 TRIES = 2000
+ROWS = "the words of the rows"
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Names:
     """Invents names, none twice, none that is in a list of `avoid` (the list's name to its names).
 
     `words`: words that occur in real rows, of which no invented word may be one. `collisions` counts
-    by list how many inventions were thrown away; "real words" are the words.
+    by list how many inventions were thrown away.
     """
 
     rng: random.Random
@@ -110,6 +111,10 @@ class Names:
         for name, titles in self.avoid.items():
             for title in titles:
                 self._lists.setdefault(normal(title), name)
+
+    def thrown_away(self) -> dict[str, int]:
+        """How many inventions each list has stopped."""
+        return {name: self.collisions[name] for name in (*self.avoid, ROWS)}
 
     def person(self, female: bool | None = None) -> Person:
         """A real first name (of the sex, where given) with an invented surname of its language."""
@@ -168,7 +173,7 @@ class Names:
             if normal(word) in _real():
                 continue
             if normal(word) in self.words:
-                self.collisions["words of the rows"] += 1
+                self.collisions[ROWS] += 1
             elif self._free(word + tail) and (not tail or self._free(word)):
                 return word + tail
         raise _exhausted(what)

@@ -6,6 +6,7 @@ those of a grammar; a model's are freer.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 
 from prereq.synth.checks import near_duplicates
@@ -35,7 +36,7 @@ def _statements(request: Request) -> str:
 
 def _passage(request: Request) -> str:
     """Every fact once, in running text. Each passage of a subject has other wordings, in another order."""
-    turn = request.wording + request.attempt + 1  # the plainest wording is a statement already
+    turn = request.wording + request.attempt + zlib.crc32(request.subject.encode())
     first, *others = request.facts
     shift = turn % max(1, len(others))
     parts = []

@@ -35,9 +35,7 @@ ROLES = {
 WORK = set("occupation profession job trade vocation".split())
 PARENT = set("father mother parent".split())
 SPOUSE = set("spouse husband wife partner".split())
-OWNED = set(
-    "capital currency motto anthem headquarters language religion mascot slogan symbol".split()
-)
+OWNED = set("capital currency motto anthem headquarters mascot slogan symbol".split())
 IDIOMS = {
     "genre": f"{S} belongs to the genre of {A}.",
     "color": f"{S} is {A} in color.",

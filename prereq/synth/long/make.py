@@ -49,7 +49,7 @@ def make(
     templates = _templates(rows, result.counts)
     names = Names(
         rng,
-        {"subjects of the rows": [row.subject for row in rows]} | dict(avoid),
+        {"the subjects of the rows": [row.subject for row in rows]} | dict(avoid),
         real_words(chain.from_iterable((row.prompt, row.response, row.subject) for row in rows)),
     )
     invented = []
@@ -61,7 +61,7 @@ def make(
     result.counts["subjects invented"] = len(invented)
     kept = _written(invented, settings, writer, result.counts)
     _lay_out(result, kept, settings, rng)
-    result.counts |= {f"collisions: {name}": count for name, count in names.collisions.items()}
+    result.counts |= {f"names thrown away, in {name}": n for name, n in names.thrown_away().items()}
     return result
 
 

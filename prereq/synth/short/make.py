@@ -41,8 +41,8 @@ def make(
     relations, notes = learn(rows, settings.types)
     names = Names(
         rng,
-        {"subjects of the rows": [row.subject for row in rows]}
-        | {"answers of the rows": chain.from_iterable(row.answers for row in rows)}
+        {"the subjects of the rows": [row.subject for row in rows]}
+        | {"the answers of the rows": chain.from_iterable(row.answers for row in rows)}
         | dict(avoid),
         real_words(
             chain.from_iterable((r.question, r.subject, r.passage or "", *r.answers) for r in rows)
@@ -86,7 +86,7 @@ def make(
     if task[True]:
         result.files["fictitious_skill/plug_in.jsonl"] = made.shuffled(task[True], rng)
     result.counts |= {"subjects": len(kept), "questions": index}
-    result.counts |= {f"collisions: {name}": count for name, count in names.collisions.items()}
+    result.counts |= {f"names thrown away, in {name}": n for name, n in names.thrown_away().items()}
     _describe(result, relations, kept)
     return result
 

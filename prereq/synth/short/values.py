@@ -11,6 +11,9 @@ from prereq.synth.english.words import MONTHS
 from prereq.synth.names import Names
 from prereq.synth.short.relations import Relation
 
+MAN = re.compile(r"\b(father|husband|brother|son|uncle|grandfather|king|male)\b", re.I)
+WOMAN = re.compile(r"\b(mother|wife|sister|daughter|aunt|grandmother|queen|female)\b", re.I)
+
 
 class Values:
     """Draws the answers of one relation.
@@ -28,6 +31,9 @@ class Values:
         self._tails = kinds.tails(first) if relation.answer_type in ("place", "name") else ()
         self._for: dict[str, str] = {}
         self._deck: list[tuple[str, ...]] = []
+        asked = " ".join(relation.templates)
+        man, woman = bool(MAN.search(asked)), bool(WOMAN.search(asked))
+        self._female = None if man == woman else woman
         self._numbers = sorted({n for n in map(_number, first) if n is not None})
 
     def draw(self) -> tuple[str, ...]:
@@ -51,7 +57,7 @@ class Values:
         kept = tail if head and tail in self._tails else ""
         match self._relation.answer_type:
             case "person":
-                return self._names.person().full
+                return self._names.person(self._female).full
             case "place":
                 return self._names.place(kept)
             case "work":
