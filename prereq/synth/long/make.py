@@ -61,7 +61,9 @@ def make(
     result.counts["subjects invented"] = len(invented)
     kept = _written(invented, settings, writer, result.counts)
     _lay_out(result, kept, settings, rng)
-    result.counts |= {f"names thrown away, in {name}": n for name, n in names.thrown_away().items()}
+    result.counts.update(
+        {f"names thrown away, in {name}": n for name, n in names.thrown_away().items()}
+    )
     return result
 
 
@@ -219,7 +221,7 @@ def _lay_out(result: Made, kept: Kept, settings: SynthSettings, rng: random.Rand
                 | {"statements": first, "passage": passages[0]}
             )
     result.files = {name: made.shuffled(rows, rng) for name, rows in files.items()}
-    result.counts |= {"subjects": len(kept), "versions": settings.versions, "facts": facts}
+    result.counts.update({"subjects": len(kept), "versions": settings.versions, "facts": facts})
     result.counts["values of one version in a text of another"] = leaks
     fixed = sorted(template.fixed for template, _ in kept)
     slots = Counter(slot.kind for template, _ in kept for slot in template.slots.values())

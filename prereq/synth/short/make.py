@@ -85,8 +85,10 @@ def make(
     result.files["fictitious_skill/train.jsonl"] = made.shuffled(task[False], rng)
     if task[True]:
         result.files["fictitious_skill/plug_in.jsonl"] = made.shuffled(task[True], rng)
-    result.counts |= {"subjects": len(kept), "questions": index}
-    result.counts |= {f"names thrown away, in {name}": n for name, n in names.thrown_away().items()}
+    result.counts.update({"subjects": len(kept), "questions": index})
+    result.counts.update(
+        {f"names thrown away, in {name}": n for name, n in names.thrown_away().items()}
+    )
     _describe(result, relations, kept)
     return result
 

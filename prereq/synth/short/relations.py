@@ -104,7 +104,7 @@ def _relation(name: str, found: _Rows, override: str | None) -> Relation:
     kind, why = kinds.answer_type(questions, answers)
     if override:
         kind, why = override, "given in types"
-    own = Counter(sentence for row in rows for sentence in set(_own(row)))
+    own = Counter(sentence for row in rows for sentence in dict.fromkeys(_own(row)))
     return Relation(
         name,
         subject,
