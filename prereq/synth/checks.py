@@ -10,11 +10,11 @@ from collections.abc import Iterable, Sequence
 
 NEAR = 0.9  # Jaccard index of the sets of words, from which on two texts are near-duplicates
 
-WORD, MARKS = re.compile(r"\w+"), re.compile(r"[\u0300-\u036f]+")
+WORD, MARKS = re.compile(r"\d+(?:[.,]\d+)+|\w+"), re.compile(r"[\u0300-\u036f]+")
 
 
 def words(text: str) -> list[str]:
-    """The words of a text, without case, accents and signs: what comparisons go by."""
+    """The words of a text, without case, accents and signs: what comparisons go by. 1.5 is one word."""
     plain = unicodedata.normalize("NFKD", text.casefold())
     return WORD.findall(plain if plain.isascii() else MARKS.sub("", plain))
 

@@ -40,6 +40,8 @@ PLACE = re.compile(
     r"\b(capital|country is|located|population|river|mayor|county|area of|elevation|flows?|lies?|borders?)\b",
     re.I,
 )
+MAN = re.compile(r"\b(father|husband|brother|son|uncle|grandfather|nephew|king)\b", re.I)
+WOMAN = re.compile(r"\b(mother|wife|sister|daughter|aunt|grandmother|niece|queen)\b", re.I)
 OTHER = re.compile(r"\b(colou?rs?|founded|headquarter\w+|compan\w+|organi[sz]ation|league)\b", re.I)
 ASKS_PLACE = re.compile(
     r"\b(where|(what|which) (city|town|country|state|place|county|village|region|province|island)|"
@@ -97,6 +99,12 @@ def _look(name: str) -> str:
     if 2 <= len(inner) <= 4 and capitals and not GENERIC & set(parts) and not _digits(name):
         return "person"
     return "work" if len(parts) > 4 or (len(parts) > 1 and not capitals) else "name"
+
+
+def sex(text: str) -> bool | None:
+    """Whether a text speaks of a woman (True) or a man, by words such as `mother`; None for both or none."""
+    man, woman = bool(MAN.search(text)), bool(WOMAN.search(text))
+    return None if man == woman else woman
 
 
 def tails(values: Iterable[str]) -> frozenset[str]:

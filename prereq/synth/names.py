@@ -18,6 +18,7 @@ from importlib.metadata import version
 
 from prereq.errors import PrereqError
 from prereq.synth.checks import normal, words
+from prereq.synth.english.forms import agree
 from prereq.synth.english.words import PLACE_ENDINGS, TITLE_ADJECTIVES, TITLE_NOUNS, TITLE_PATTERNS
 
 LOCALES = (
@@ -161,6 +162,7 @@ class Names:
                 word=self.word() if "{word}" in pattern else "",
                 place=self.place() if "{place}" in pattern else "",
             )
+            title = agree(title, *title.split()[1:2])
             if self._free(title, whole=False):
                 return title
         raise _exhausted("titles")

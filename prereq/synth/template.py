@@ -38,7 +38,7 @@ def _passage(request: Request) -> str:
     """Every fact once, in running text. Each passage of a subject has other wordings, in another order."""
     turn = request.wording + request.attempt + zlib.crc32(request.subject.encode())
     first, *others = request.facts
-    shift = turn % max(1, len(others))
+    shift = (request.wording + request.attempt) % max(1, len(others))
     parts = []
     for place, fact in enumerate((first, *others[shift:], *others[:shift])):
         running = fact.running or fact.said

@@ -58,7 +58,7 @@ IRREGULAR = {  # past tense, and the participle where it differs
 }
 PAST = {form[0]: form[-1] for form in IRREGULAR.values()}  # the participle of a past tense
 DOUBLED = set("begin stop plan star win drop ship step transfer refer occur".split())
-LIKE_A_CONSONANT = re.compile(r"(?i)(uni([^nm]|t)|eu|one\b|once|u[sk]\b|ub|ur[aeiou]|ut[aeiou])")
+LIKE_A_CONSONANT = re.compile(r"(?i)(uni([^nm]|t)|eu|one\b|once|uk|us[aeu]|ur[aeiou]|ut[aeiou])")
 SILENT_H = re.compile(r"(?i)(hour|honest|honou?r|heir)")
 WITH_THE = re.compile(
     r"(United |Netherlands|Philippines|Bahamas|Maldives|Gambia|Soviet Union|Czech Republic|"

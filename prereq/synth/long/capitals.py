@@ -118,7 +118,12 @@ def _typed(
     if len(words) == 1 and any(
         a == end + 1 and s.part == "last" and not s.key for a, _, s in taken
     ):
-        yield start, end, Slot("person", normal(written), written, "first")  # a relative
+        female = kinds.sex(_before(text, start))
+        yield (
+            start,
+            end,
+            Slot("person", normal(written), written, "first", female=female),
+        )  # a relative
         return
     if all(INITIALS.fullmatch(word) and "." in word for word in words):
         return  # U.S.
@@ -134,13 +139,14 @@ def _typed(
         the = "the " if words[2] == "the" else ""
         yield slot("place", before=f"{words[0]} of {the}")
     else:
-        yield slot(_kind(text, start, words, found))
+        kind = _kind(text, start, words, found)
+        female = kinds.sex(_before(text, start)) if kind == "person" else None
+        yield start, end, Slot(kind, normal(written), written, female=female)
 
 
 def _kind(text: str, start: int, words: list[str], found: list[Span]) -> str:
     """Person, place or another name, by what stands before it and by its length."""
-    before = text[max(0, start - 20) : start]
-    word = (re.findall(r"[\w']+(?= (?:the )?$)", before) or [""])[-1].lower()
+    word = _before(text, start)
     last = found[-1] if found else None
     if any(normal(part) in kinds.countries() for part in words):
         return "place"
@@ -153,3 +159,9 @@ def _kind(text: str, start: int, words: list[str], found: list[Span]) -> str:
         if 2 <= len(words) <= 4 and not LINKS & {*words[1:-1]} - {"de", "van", "von"}
         else "name"
     )
+
+
+def _before(text: str, start: int) -> str:
+    """The word before a place of the text, without "the", in lower case."""
+    found = re.findall(r"[\w']+(?=,? (?:the )?$)", text[max(0, start - 20) : start])
+    return found[-1].lower() if found else ""

@@ -103,7 +103,7 @@ def _value(
     """A value without digits, which no slot has had; `taken` and `firsts` gain it."""
     if slot.kind == "person":
         for _ in range(TRIES):
-            person = names.person()
+            person = names.person(slot.female)
             if normal(person.first) not in firsts:
                 firsts.add(normal(person.first))
                 return Value(person.full, person.first, person.last)
@@ -205,7 +205,8 @@ def _number(written: str, others: set[str], rng: random.Random) -> str:
     size = float(digits)
     for attempt in range(TRIES):
         if decimals:
-            value = f"{rng.uniform(size / 2, size * 1.5 + 1):{',' if ',' in written else ''}.{decimals}f}"
+            part = rng.uniform(size / 2, size * 1.5 + 1 + attempt / 20)
+            value = f"{part:{',' if ',' in written else ''}.{decimals}f}"
         else:
             whole = rng.randint(max(1, int(size / 2)), int(size * 1.5) + 2 + attempt // 3)
             value = f"{whole:,}" if "," in written else str(whole)

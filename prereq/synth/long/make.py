@@ -198,7 +198,7 @@ def _lay_out(result: Made, kept: Kept, settings: SynthSettings, rng: random.Rand
     """The rows of every file, the audit's counts, the card's tables and examples."""
     held = made.split(len(kept), settings.plug_in, rng)
     files = {"fictitious_skill/train.jsonl": []}
-    facts = leaks = 0
+    facts = leaks = same = 0
     for number, (_, told) in enumerate(kept):
         place = f"fictitious_skill/{'plug_in' if number in held else 'train'}.jsonl"
         for v, (version, said, passages) in enumerate(told):
@@ -214,6 +214,7 @@ def _lay_out(result: Made, kept: Kept, settings: SynthSettings, rng: random.Rand
                 value for other, _, _ in told if other is not version for value in other.values
             ]
             leaks += len(standing(text, others))
+            same += sum(normal(passage) == normal(version.response) for passage in passages)
             facts += len(version.subject.facts)
             first = said[0] if said else []
             result.examples.append(
@@ -223,6 +224,7 @@ def _lay_out(result: Made, kept: Kept, settings: SynthSettings, rng: random.Rand
     result.files = {name: made.shuffled(rows, rng) for name, rows in files.items()}
     result.counts.update({"subjects": len(kept), "versions": settings.versions, "facts": facts})
     result.counts["values of one version in a text of another"] = leaks
+    result.counts["passages of the same words as the response"] = same
     fixed = sorted(template.fixed for template, _ in kept)
     slots = Counter(slot.kind for template, _ in kept for slot in template.slots.values())
     head = ("slots", "in all")

@@ -32,7 +32,8 @@ def standalone(sentence: str, name: Value, female: bool | None) -> str:
     if name.last:
         # Not where it is a relative's name: "his brother Karel Berg".
         text, count = re.subn(rf"(?<![\w’'-]){re.escape(name.last)}\b", name.full, text, count=1)
-        if count and not re.search(rf"[A-Z]\w+ {re.escape(name.full)}", text):
+        before = re.search(rf"(\w)[\w'’-]* {re.escape(name.full)}", text)
+        if count and not (before and before[1].isupper()):
             return text
         text = " ".join(sentence.split())
     nominative, owned = PRONOUNS[female]

@@ -11,7 +11,8 @@ from prereq.synth.checks import normal
 class Slot:
     """A place of a value. Equal `key`s have equal values; key "" is the subject.
 
-    `kind`: a type of `rows.TYPES`, or `date`, `country`, `demonym`, `acronym`. `part`: of a person's name.
+    `kind`: a type of `rows.TYPES`, or `date`, `country`, `demonym`, `acronym`. `part`: of a
+    person's name; `female`: that person's sex, where the text says it.
     `before` and `after`: words that stay, as in "University of …". `written`: what stands in the real text.
     """
 
@@ -21,6 +22,7 @@ class Slot:
     part: str = "full"
     before: str = ""
     after: str = ""
+    female: bool | None = None
 
 
 Piece = str | Slot

@@ -11,9 +11,6 @@ from prereq.synth.english.words import MONTHS
 from prereq.synth.names import Names
 from prereq.synth.short.relations import Relation
 
-MAN = re.compile(r"\b(father|husband|brother|son|uncle|grandfather|king|male)\b", re.I)
-WOMAN = re.compile(r"\b(mother|wife|sister|daughter|aunt|grandmother|queen|female)\b", re.I)
-
 
 class Values:
     """Draws the answers of one relation.
@@ -31,9 +28,7 @@ class Values:
         self._tails = kinds.tails(first) if relation.answer_type in ("place", "name") else ()
         self._for: dict[str, str] = {}
         self._deck: list[tuple[str, ...]] = []
-        asked = " ".join(relation.templates)
-        man, woman = bool(MAN.search(asked)), bool(WOMAN.search(asked))
-        self._female = None if man == woman else woman
+        self._female = kinds.sex(" ".join(relation.templates))
         self._numbers = sorted({n for n in map(_number, first) if n is not None})
 
     def draw(self) -> tuple[str, ...]:
