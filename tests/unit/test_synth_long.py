@@ -80,6 +80,20 @@ def test_slots_are_names_dates_and_numbers():
     } <= kinds
 
 
+def test_names_of_one_word_and_numbers_with_units_have_slots():
+    text = (
+        "Velda threw 71.46m in Arden. She was born in 1950 and is 1.82 m tall. Later Velda retired."
+    )
+    assert slots(text, "Velda") == [
+        ("subject", "Velda", "full"),
+        ("number", "71.46", "full"),
+        ("place", "Arden", "full"),
+        ("date", "1950", "full"),
+        ("number", "1.82", "full"),
+        ("subject", "Velda", "full"),
+    ]
+
+
 def test_the_published_layout_is_read(made):
     folder, told = made
     rows = read_skill(folder, "fictitious_skill", "train")

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 
 from prereq.synth import kinds
 from prereq.synth.checks import normal
-from prereq.synth.english.forms import sentences
+from prereq.synth.english.forms import WITH_THE, sentences
 from prereq.synth.english.words import BEGINNINGS, DEMONYMS, GENERIC, HONORIFICS, MONTHS
 from prereq.synth.long.slots import Slot, Span
 
@@ -112,7 +112,7 @@ def _typed(
         yield from _typed(text, run[1:], people, found, taken)
         return
     if normal(written) in kinds.countries():
-        the = "the " if text[:start].endswith(" the ") else ""
+        the = "the " if text[:start].endswith(" the ") and WITH_THE.match(written) else ""
         yield start - len(the), end, Slot("country", normal(written), the + written)
         return
     if len(words) == 1 and any(

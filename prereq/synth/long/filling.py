@@ -40,7 +40,7 @@ class NoValues(Exception):
 
 
 def values(
-    template: Template, versions: int, names: Names, rng: random.Random
+    template: Template, versions: int, subject: Value, names: Names, rng: random.Random
 ) -> list[dict[str, Value]]:
     """For each version the value of each slot's key; no value of one stands in those of another.
 
@@ -49,7 +49,7 @@ def values(
     """
     others: set[str] = set()  # words with digits of the versions before
     taken: set[str] = {slot.key for slot in template.slots.values()}
-    firsts: set[str] = set()
+    firsts = {normal(subject.first)}
     found = []
     dates = [slot.written for slot in template.slots.values() if slot.kind == "date"]
     real = {year for date in dates for year in YEAR.findall(date)}
@@ -65,14 +65,14 @@ def values(
     return found
 
 
-def subject(template: Template, names: Names) -> Value:
-    """The name of an invented subject in place of the template's."""
+def subject(template: Template, names: Names) -> tuple[Value, bool | None]:
+    """The name of an invented subject in place of the template's, and its sex, None for a thing."""
     if template.person:
         person = names.person(template.female)
-        return Value(person.full, person.first, person.last)
+        return Value(person.full, person.first, person.last), person.female
     *head, tail = template.subject.split()
     kept = tail if head and (tail.islower() or tail in kinds.tails([template.subject])) else ""
-    return Value(names.name(kept))
+    return Value(names.name(kept)), None
 
 
 def fill(pieces: Sequence[Piece], subject: Value, filled: Mapping[str, Value]) -> str:

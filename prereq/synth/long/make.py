@@ -104,16 +104,16 @@ def _templates(rows: Sequence[LongRow], counts: Counter[str]) -> list[Template]:
 
 def _versions(template: Template, versions: int, names: Names, rng: random.Random) -> list[Version]:
     """A new subject in as many versions."""
-    name = filling.subject(template, names)
-    pronouns = tuple(word.lower() for word in sentences.PRONOUNS[template.female])
+    name, female = filling.subject(template, names)
+    pronouns = tuple(word.lower() for word in sentences.PRONOUNS[female])
     found = []
-    for filled in filling.values(template, versions, names, rng):
+    for filled in filling.values(template, versions, name, names, rng):
         facts, response = [], ""
         for number, sentence in enumerate(template.sentences):
             text = filling.fill(sentence.pieces, name, filled)
             response += text + sentence.space
             shown = [filling.rendered(slot, name, filled) for slot in sentence.slots]
-            facts.append(_fact(number, text, name, template.female, shown))
+            facts.append(_fact(number, text, name, female, shown))
         shown = {
             filled[slot.key].part(slot.part)
             for sentence in template.sentences

@@ -22,7 +22,9 @@ DATE = re.compile(
     rf"\b(?:\d{{1,2}} (?:{MONTH}),? |(?:{MONTH})(?: \d{{1,2}},)? )[12]\d{{3}}\b|\b[12]\d{{3}}-\d\d-\d\d\b|"
     r"\b[12]\d{3}[–-]\d\d\b(?![–-])|\b[12]\d{3}s?\b"
 )
-NUMBER = re.compile(r"(?<![\w.,])(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:st|nd|rd|th)?(?![\w])")
+NUMBER = re.compile(
+    r"(?<![\w.,])(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:st|nd|rd|th)?(?=[ck]?m\b|k?g\b|(?!\w|\.\d))"
+)
 QUOTED = re.compile(r"[“\"]([A-Z][^”\"\n]{1,80}?)[.,]?[”\"]")
 
 
@@ -71,7 +73,8 @@ def _without_notes(text: str) -> str:
 
 def _subject(subject: str, person: bool) -> list[tuple[re.Pattern[str], str]]:
     """What finds the subject's name and its parts, the longest first."""
-    first, *_, last = words = subject.split()
+    words = subject.split()
+    first, last = words[0], words[-1]
     found = [(rf"\b{re.escape(subject)}(?!\w)", "full")]
     if person and len(words) > 1:
         # A text begins with the name, often in full: "Anna Maria Berg" where the subject is Anna Berg.

@@ -13,9 +13,9 @@ from prereq.synth.wording import framed
 ABOUT = "About"  # begins a statement that names its subject nowhere else
 PRONOUNS = {True: ("She", "Her"), False: ("He", "His"), None: ("It", "Its")}
 DAY = rf"(?:\d{{1,2}} (?:{'|'.join(MONTHS)})|(?:{'|'.join(MONTHS)}) \d{{1,2}}),? \d{{4}}"
-BORN = re.compile(r"(?P<n>.+?) \(born (?P<b>[^()]+)\),? (?P<v>is|was) (?P<r>.+)\.")
+BORN = re.compile(r"(?P<n>.+?),? \(born (?P<b>[^()]+)\),? (?P<v>is|was) (?P<r>.+)\.")
 TIME = rf"(?:{DAY}|(?:[A-Z][a-z]+ )?\d{{4}})"
-LIVED = re.compile(rf"(?P<n>.+?) \((?P<a>{TIME}) – (?P<b>{TIME})\),? (?P<v>is|was) (?P<r>.+)\.")
+LIVED = re.compile(rf"(?P<n>.+?),? \((?P<a>{TIME}) – (?P<b>{TIME})\),? (?P<v>is|was) (?P<r>.+)\.")
 LATE = re.compile(
     r"(?P<m>[^,;]+) (?P<t>(?:in|on|since|until) (?:[A-Z][a-z]+ )?[\d]{4}| on " + DAY + r")\."
 )
