@@ -105,8 +105,10 @@ def _meaning(form: str) -> str:
 
 def _spread(examples: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Examples from all over the data, in its order."""
-    step = max(1, len(examples) // EXAMPLES)
-    return list(examples[::step][:EXAMPLES])
+    last = len(examples) - 1
+    if last < EXAMPLES:
+        return list(examples)
+    return [examples[n * last // (EXAMPLES - 1)] for n in range(EXAMPLES)]
 
 
 def _example(example: dict[str, Any]) -> str:
