@@ -14,7 +14,7 @@ LEVELS = [
     {"command"},
     {"stages"},
     {"report"},
-    {"evaluation", "training", "world"},
+    {"evaluation", "training", "synth", "world"},
     {"model", "tracking"},
     {"artifacts", "data", "clients"},
     {"config"},

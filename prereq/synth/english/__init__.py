@@ -1,0 +1,1 @@
+"""English: forms of words, word lists, and how questions become statements."""
