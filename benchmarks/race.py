@@ -87,18 +87,26 @@ def machine() -> str:
 
 
 def show(title: str, results: dict[str, dict[str, Record]]) -> None:
-    """One line a contestant: contest, tokens a second with their range, memory, and the ratio."""
+    """One line a rival: useful tokens a second with their range, memory, and the ratio."""
     table = Table(title=title, title_justify="left", box=SIMPLE)
-    for heading in ("contest", "who", "useful tokens/s", "slowest–fastest", "peak MB", "prereq is"):
-        table.add_column(heading, justify="left" if heading in ("contest", "who") else "right")
+    for heading in ("contest", "against"):
+        table.add_column(heading)
+    for heading in ("tokens/s", "slowest–fastest", "theirs", "faster", "peak MB", "theirs"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for contest, records in results.items():
-        ours = records["prereq"].median
-        for name, record in records.items():
-            slow, fast = (1000 / f(record.seconds) for f in (max, min))
-            times = "" if name == "prereq" else f"{record.median / ours:.2f}×"
-            memory = f"{record.megabytes:,.0f}"
-            speed = f"{1000 / record.median:,.0f}"
-            table.add_row(contest, name, speed, f"{slow:,.0f}–{fast:,.0f}", memory, times)
+        mine = records["prereq"]
+        slow, fast = (1000 / f(mine.seconds) for f in (max, min))
+        for name, other in records.items():
+            if name == "prereq":
+                continue
+            speeds = (
+                f"{1000 / mine.median:,.0f}",
+                f"{slow:,.0f}–{fast:,.0f}",
+                f"{1000 / other.median:,.0f}",
+            )
+            memory = f"{mine.megabytes:,.0f}", f"{other.megabytes:,.0f}"
+            times = f"{other.median / mine.median:.2f}×"
+            table.add_row(contest, name, *speeds, times, *memory)
     console.print(table)
 
 

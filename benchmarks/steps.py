@@ -1,7 +1,7 @@
 """One optimizer step: this project's, the plain PEFT one, and TRL's, over the same rows.
 
-The plain step is what one would write by hand: padded batches, `set_adapter`, one forward a term
-of the objective, the whole batch through the LM head, dropout in every active adapter. TRL's is
+The plain step is what one would write by hand: padded batches (on a GPU of the published micro-batch),
+`set_adapter`, one forward a term of the objective, dropout in every active adapter. TRL's is
 `SFTTrainer` with its own collator, loss and packing. All include backward and optimizer, and train
 in `dtype` with adapters in float32.
 """
@@ -30,6 +30,8 @@ from prereq.training.padded import PaddedLM
 MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 DROPOUT = 0.05  # as published
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+# Rows of a plain forward: on a GPU the published micro-batch, or 8B would not fit; on a CPU all of them.
+MICRO_BATCH = 32 if DEVICE == "cuda" else 10**9
 Step = Callable[[], int]
 
 
@@ -147,9 +149,11 @@ def plain_step(
     tokens = sum(len(e.row.ids) for e in examples)
 
     def step() -> int:
-        for part in padded.packs(examples, 10**9):
-            loss, _ = padded(padded.layout(part, torch.device(DEVICE), TERMS))
-            loss.backward()
+        for route in padded.packs(examples, 10**9):
+            for start in range(0, len(route), MICRO_BATCH):
+                rows = route[start : start + MICRO_BATCH]
+                loss, _ = padded(padded.layout(rows, torch.device(DEVICE), TERMS))
+                loss.backward()
         update(parameters, optimizer)
         return tokens
 
