@@ -176,7 +176,9 @@ def _add(model: PreTrainedModel, folder: Path | str, originals: dict[str, torch.
                 "merging would change both; use stage.engine=padded, with which nothing is merged"
             )
         # The original is set aside, on a GPU in the host's memory, and another takes its place.
-        originals.setdefault(f"{module}.weight", weight.data.cpu())
+        name = f"{module}.weight"
+        if name not in originals:
+            originals[name] = weight.data.cpu()
         a, b = (x.to(weight.device, torch.float32) for x in (a, b))
         weight.data = torch.addmm(weight.data.float(), b, a, alpha=lora.scale).to(weight.dtype)
 
