@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from rich.markup import escape
 from prereq.artifacts import store
 from prereq.artifacts.spec import Artifact
 from prereq.config import Config, KnowledgeSource
+from prereq.data import custom
 from prereq.data.rows import SkillRow
 from prereq.data.sources import read_skill, read_text
 from prereq.data.tokens import Cut, TokenRow, fitted, text_rows
@@ -29,32 +30,38 @@ if TYPE_CHECKING:
     from prereq.training.objectives import Subject
 
 
-def data_set(specs: Specs) -> Artifact:
-    """The folder or Hub id of the rows; the embedded ones are made from the seed."""
-    spec, config = specs.data, specs.config
-    if isinstance(spec, Artifact):
-        return spec
+def data_sets(specs: Specs, subsets: Iterable[str]) -> list[Artifact]:
+    """What holds these subsets, each once: a folder or Hub id that is given, or rows made here."""
+    places = {place.path: place for place in map(specs.place, subsets)}
+    return [
+        place
+        if isinstance(place, Artifact)
+        else store.obtain(place, specs.settings.config, partial(write, specs.config))
+        for place in places.values()
+    ]
 
-    return store.obtain(spec, specs.settings.config, partial(write, config))
 
-
-def write(config: Config, folder: Path) -> None:
-    """The rows of the embedded data set of this seed, in the published layout."""
-    if config.dataset.source == "world":
+def write(config: Config, folder: Path) -> dict[str, Any] | None:
+    """The rows of a data set that is made here, in the published layout; what its manifest says of it."""
+    data = config.dataset
+    if data.source == "custom":
+        return custom.write(folder, data, config.seed)
+    if data.source == "world":
         from prereq.world import build
 
-        build.write(folder, config.dataset.world, config.dataset.task, config.seed)
+        build.write(folder, data.world, data.task, config.seed)
     else:
         from prereq.world import cities
 
-        cities.write(folder, config.dataset.cities, config.seed)
+        cities.write(folder, data.cities, config.seed)
+    return None
 
 
 def text(
-    specs: Specs, source: KnowledgeSource, root: Path | str, tokenizer: PreTrainedTokenizerBase
+    specs: Specs, source: KnowledgeSource, tokenizer: PreTrainedTokenizerBase
 ) -> tuple[list[TokenRow], dict[str, Any]]:
     """The rows of a knowledge source, and what the manifest says of them."""
-    rows = text_rows(tokenizer, read_text(root, source.subset, source.split))
+    rows = text_rows(tokenizer, read_text(specs.folder(source.subset), source.subset, source.split))
     name = f"knowledge {source.name}"
     return _fitted_text(
         rows, specs, choices.knowledge_training(specs.config, source).max_length, name
@@ -62,37 +69,53 @@ def text(
 
 
 def pretraining(
-    specs: Specs, root: Path | str, tokenizer: PreTrainedTokenizerBase
+    specs: Specs, tokenizer: PreTrainedTokenizerBase
 ) -> tuple[list[TokenRow], dict[str, Any]]:
     """The rows that the small world's model is trained on."""
-    rows = text_rows(tokenizer, read_text(root, "pretrain", "train"))
+    rows = text_rows(tokenizer, read_text(specs.folder("pretrain"), "pretrain", "train"))
     training = choices.pretraining(specs.config)
     return _fitted_text(rows, specs, training.max_length, "the text of stage=pretrain")
 
 
 def _fitted_text(
-    rows: Sequence[TokenRow], specs: Specs, max_length: int, name: str
+    rows: Sequence[TokenRow], specs: Specs, max_length: int | None, name: str
 ) -> tuple[list[TokenRow], dict[str, Any]]:
     overlong = specs.config.dataset.overlong
     where = f"dataset={specs.config.dataset.name}, {name}"
+    max_length, found = _longest(max_length, rows, where)
     groups, cut = fitted([[row] for row in rows], max_length, overlong, where)
     _note(where, cut, len(rows), max_length)
     kept = [row for group in groups for row in group]
-    return kept, {"rows": len(kept)} | asdict(cut)
+    return kept, {"rows": len(kept)} | asdict(cut) | found
 
 
 def subjects(
-    specs: Specs, root: Path | str, tokenizer: PreTrainedTokenizerBase
+    specs: Specs, tokenizer: PreTrainedTokenizerBase
 ) -> tuple[list[Subject], dict[str, Any]]:
     """The subjects that the method learns its skill from, and what the manifest says of them."""
-    config, recipe = specs.config, specs.config.dataset.skill
-    rows = [row for split in recipe.splits for row in read_skill(root, recipe.subset, split)]
-    where = f"dataset={config.dataset.name}, {recipe.subset}/{','.join(recipe.splits)}"
-    every = subjects_of(method_rows(specs, rows), tokenizer, skill_versions(specs), where)
-    max_length = choices.skill_training(specs.config).max_length
+    config = specs.config
+    splits = choices.skill_splits(config)
+    rows = [row for split in splits for row in read_skill(specs.folder(split[0]), *split)]
+    where = f"dataset={config.dataset.name}, {', '.join(map('/'.join, splits))}"
+    every = subjects_of(
+        method_rows(specs, rows), tokenizer, skill_versions(specs), where, config.dataset.prompt
+    )
+    tokens = [row for subject in every for row in subject.rows.values()]
+    max_length, found = _longest(choices.skill_training(config).max_length, tokens, where)
     kept, cut = fitted_subjects(every, max_length, config.dataset.overlong, where)
-    _note(where, cut, sum(len(subject.rows) for subject in every), max_length)
-    return kept, {"subjects": len(kept)} | asdict(cut)
+    _note(where, cut, len(tokens), max_length)
+    return kept, {"subjects": len(kept)} | asdict(cut) | found
+
+
+def _longest(
+    max_length: int | None, rows: Sequence[TokenRow], where: str
+) -> tuple[int, dict[str, int]]:
+    """`max_length`; where no recipe sets one the longest row's own, which is said and recorded."""
+    if max_length is not None:
+        return max_length, {}
+    max_length = max(len(row.ids) for row in rows)
+    say("noted", escape(f"{where}: max_length is {max_length}, the tokens of the longest row"))
+    return max_length, {"max_length": max_length}
 
 
 def _note(where: str, cut: Cut, count: int, max_length: int) -> None:
@@ -153,7 +176,7 @@ def _check_kinds(specs: Specs, real: Sequence[SkillRow], fictitious: Sequence[Sk
     else:
         return
     kind = "fictitious" if method.fictitious and not fictitious else "real"
-    splits = ", ".join(f"{data.skill.subset}/{split}" for split in data.skill.splits)
+    splits = ", ".join(map("/".join, choices.skill_splits(specs.config)))
     raise PrereqError(
         f"method={method.name} {why}, and {splits} of dataset={data.name} has no {kind} one (column "
         f"fake); what fits these rows: method={fits}"

@@ -94,8 +94,8 @@ def test_skill_recipes_are_the_published_ones(dataset):
 
 
 def test_prompts_of_the_long_form_tasks():
-    assert composed("dataset=bio").dataset.prompt == "Generate a biography for {name}."
-    assert composed("dataset=medical").dataset.prompt == "Tell me about {name}."
+    assert composed("dataset=bio").dataset.topic_prompt == "Generate a biography for {name}."
+    assert composed("dataset=medical").dataset.topic_prompt == "Tell me about {name}."
 
 
 @pytest.mark.parametrize(
