@@ -103,6 +103,11 @@ def _prompt(prompt: str) -> Iterator[str]:
             f"{key}: must be plain, chat, or a template that holds {{question}} and nothing else in "
             f"braces (a brace itself is written twice){f'; did you mean {near}?' if near else ''}"
         )
+    elif template and "\\n" in prompt:
+        yield (
+            f"{key}: holds a backslash and an n, no line end; write the template in a YAML file, in "
+            "double quotes, or type a line end"
+        )
     elif template and prompt != prompt.rstrip(" \t"):
         yield f"{key}: ends with a space; leave it out, the answer brings its own"
 

@@ -36,6 +36,8 @@ def read_rows(
     name, numbered, as_text = reading.of_source(source, key, revision, problems)
     form = _form([row for _, row in numbered], columns)
     _mapped(numbered, columns, form, name, problems)
+    if problems.count:
+        raise bad_rows(f"{key}={source}", [problems])
     rows = []
     for number, row in numbered:
         found = _row(row, columns, form, as_text, place(name, number), problems)
@@ -53,9 +55,12 @@ def read_passages(
     """The (subject, text) pairs of a file of passages: columns `subject` or `title`, and `text`."""
     problems = Problems()
     name, numbered, _ = reading.of_source(source, key, revision, problems)
+    there = {column: None for _, row in numbered for column in row}
+    title = next((column for column in (columns.subject, "title") if column in there), "title")
+    for column in (c for c in (title, "text") if numbered and c not in there):
+        problems.add(name, checks.missing(column, there))
     found = []
-    for number, row in numbered:
-        title = next((c for c in (columns.subject, "title") if c in row), "title")
+    for number, row in numbered if not problems.count else ():
         values = [
             _text_of(row, column, place(name, number), problems) for column in (title, "text")
         ]
@@ -85,12 +90,14 @@ def _mapped(
     name: str,
     problems: Problems,
 ) -> None:
-    """Columns that the configuration names and no row has."""
+    """Columns that must be there, or that the configuration names, and that no row has."""
     there = {column: None for _, row in rows for column in row}
-    for key in OPTIONAL:
+    for key in (*form, *OPTIONAL) if rows else ():
         column = getattr(columns, key)
-        if column != key and column not in there and rows:
-            problems.add(name, f"dataset.columns.{key}={column}: {checks.missing(column, there)}")
+        if column not in there and (key in form or column != key):
+            how = f"another name is given by dataset.columns.{key}=NAME"
+            how = how if column == key else f"dataset.columns.{key} names it"
+            problems.add(name, f"{checks.missing(column, there)} ({how})")
 
 
 def _row(
@@ -107,7 +114,7 @@ def _row(
     if form == ("messages",):
         found = _conversation(row, columns.messages, where, problems)
     else:
-        found["question"] = _text_of(row, getattr(columns, form[0]), where, problems, form[0])
+        found["question"] = _text_of(row, getattr(columns, form[0]), where, problems)
         found["answers"] = _answers(row, getattr(columns, form[1]), form[1], where, problems)
         found["long"] = form[1] == "response"
     for key in OPTIONAL[:3]:
@@ -119,12 +126,9 @@ def _row(
     return found
 
 
-def _text_of(
-    row: dict[str, Any], column: str, where: str, problems: Problems, key: str = ""
-) -> str | None:
+def _text_of(row: dict[str, Any], column: str, where: str, problems: Problems) -> str | None:
     if column not in row:
-        hint = f"; another name is given by dataset.columns.{key}=NAME" if key == column else ""
-        problems.add(where, checks.missing(column, row) + hint)
+        problems.add(where, checks.missing(column, row))
     elif not checks.is_text(row[column]):
         problems.add(where, f"{column} is {shown(row[column])}; it must be a non-empty string")
     else:
@@ -138,7 +142,7 @@ def _answers(
     """The accepted answers: a text, a list, or a list written as a text. A response is one text."""
     value = row.get(column)
     if key == "response" or column not in row:
-        text = _text_of(row, column, where, problems, key)
+        text = _text_of(row, column, where, problems)
         return None if text is None else (text,)
     if isinstance(value, str) and value.lstrip().startswith("["):
         value = checks.parsed(value.strip())

@@ -125,6 +125,11 @@ def _served(settings: EvalConfig, tokenizer, folders, prompts, on_done) -> list[
 
 
 def _text(tokenizer, ids: list[int]) -> str:
-    """The text that the tokenizer turns into these ids, the start token written out where it must be."""
-    text = tokenizer.decode(ids, skip_special_tokens=True)
-    return text if tokenizer(text).input_ids == ids else tokenizer.decode(ids)
+    """The text that the tokenizer turns into these ids: special tokens written out where they must be,
+    a chat template's without the start token where the tokenizer adds that itself."""
+    whole = tokenizer.decode(ids)
+    shorter = whole.removeprefix(tokenizer.bos_token or "")
+    for text in (tokenizer.decode(ids, skip_special_tokens=True), whole, shorter):
+        if tokenizer(text).input_ids == ids:
+            return text
+    return whole

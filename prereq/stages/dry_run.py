@@ -60,7 +60,7 @@ def needs(config: Config) -> list[Need]:
     experiments = [of_method(config, method) for method in config.compare] or [Specs(config)]
     wanted: dict[str, tuple[Spec | Artifact, Count | None]] = {}
     if isinstance(experiments[0].data, Artifact):
-        wanted[""] = experiments[0].data, None
+        wanted[str(experiments[0].data.path)] = experiments[0].data, None
     for specs in experiments:
         counts = _counts(specs)
         for what in (one for target in _targets(specs) for one in _walk(target)):
@@ -106,8 +106,8 @@ def _targets(specs: Specs) -> list[Spec | Artifact]:
     name = specs.config.stage.name
     if name == "cpt":
         return [specs.knowledge(source) for source in choices.needed(specs.config)]
-    if name == "pretrain":
-        return [specs.base]
+    if name in ("data", "pretrain"):
+        return [specs.data if name == "data" else specs.base]
     return [specs.skill if name == "sft" else specs.scores]
 
 

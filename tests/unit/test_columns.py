@@ -124,14 +124,16 @@ def test_all_faults_at_once_up_to_ten(tmp_path):
     assert "30 problems in the rows, among them:" in message and len(message.split("\n")) == 11
 
 
-def test_a_column_that_is_named_and_not_there(tmp_path):
-    source = lines(tmp_path, ROWS[0])
+def test_a_column_that_is_named_and_not_there_is_one_problem(tmp_path):
+    source = lines(tmp_path, *[ROWS[0]] * 5)
     message = refusal(source, subject="subjekt")
-    assert (
-        "dataset.columns.subject=subjekt: the column subjekt is missing; did you mean 'subject'?"
-        in (message)
-    )
-    assert "the column q is missing" in refusal(source, question="q")
+    assert "mine.jsonl: the column subjekt is missing; did you mean 'subject'?" in message
+    assert "(dataset.columns.subject names it)" in message
+    message = refusal(source, question="q")
+    assert "one problem" in message and "the column q is missing" in message
+    message = refusal(lines(tmp_path, {"qestion": "x", "answers": "y"}, {"qestion": "z"}))
+    assert "mine.jsonl: the column question is missing; did you mean 'qestion'?" in message
+    assert "another name is given by dataset.columns.question=NAME" in message
 
 
 def test_csv_faults(tmp_path):
