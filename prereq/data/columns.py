@@ -122,7 +122,8 @@ def _row(
     found["popularity"] = _number(row, columns.popularity, as_text, where, problems)
     if problems.count > before:
         return None
-    found["subject"] = found["subject"] or found["question"]
+    said = [content for _, content in found.get("turns", ())]
+    found["subject"] = found["subject"] or "\n".join([*said, found["question"]])
     return found
 
 

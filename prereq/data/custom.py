@@ -75,6 +75,17 @@ def content(data: DatasetConfig, seed: int) -> dict[str, Any]:
     return values | ({"cut": shares, "seed": seed} if shares else {})
 
 
+def check_answers(data: DatasetConfig, scoring: str) -> None:
+    """Raises PrereqError where rows of long form would be scored by accepted answers."""
+    found = given(data)
+    long = next((row for row in (found.splits.get("test") or found.rows) if row.long), None)
+    if long:
+        raise PrereqError(
+            f"eval={scoring}: needs accepted answers, and {long.place} has a response; add "
+            "eval=long_form, which asks the test rows and stores what is said"
+        )
+
+
 def cut(data: DatasetConfig, seed: int) -> dict[str, list[UserRow]]:
     """The rows of each split, in the order of the file: no subject is in two that are cut here.
 

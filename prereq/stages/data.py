@@ -206,7 +206,9 @@ def method_rows(specs: Specs, rows: Sequence[SkillRow]) -> list[SkillRow]:
         _need(specs, real, "known (0 or 1)", lambda row: row.known is not None)
         real = [row for row in real if row.known]
     if method.popular:
-        _need(specs, real, "s_pop (page views)", lambda row: row.extra.get("s_pop") is not None)
+        own = data.source == "custom"
+        column = "popularity (a number)" if own else "s_pop (page views)"
+        _need(specs, real, column, lambda row: row.extra.get("s_pop") is not None)
         better_known = sorted(real, key=lambda row: row.extra["s_pop"], reverse=True)
         real = better_known[: (len(real) + 1) // 2]
     if data.fictitious_entities is not None and method.fictitious:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from prereq.config import KnowledgeSource, TestSplit
 from prereq.config.checks import asks_topics
+from prereq.data import custom
 from prereq.data.sources import Wanted, check_rows, read_topics
 from prereq.data.tokens import prompt_ids
 from prereq.errors import PrereqError
@@ -94,6 +95,8 @@ def tests(specs: Specs) -> list[Wanted]:
     if asks_topics(specs.config.dataset, scoring):
         read_topics(specs.config.dataset.topics)
         return []
+    if specs.config.dataset.source == "custom" and scoring != "long_form":
+        custom.check_answers(specs.config.dataset, scoring)
     plugged = frozenset(s.version for s in choices.plugged(specs.config) if s.version is not None)
     return [
         Wanted(t.subset, t.split, "test", scoring, plugged if t.plug_in else frozenset())

