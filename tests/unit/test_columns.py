@@ -66,12 +66,13 @@ def test_every_format_gives_the_same_rows(tmp_path):
 
 
 def test_columns_by_mapping_and_rows_of_one_line(tmp_path, capsys):
-    source = lines(tmp_path, {"q": " Where? ", "a": "Lyon", "Subject": "x"})
+    rows = {"q": " Where? ", "a": "Lyon", "Subject": "x"}
+    source = lines(tmp_path, rows, name="mapped.jsonl")
     (row,) = read_rows(source, Columns(question="q", answers="a"))
     assert (row.question, row.answers, row.subject) == ("Where?", ("Lyon",), "Where?")
-    assert row.place == "mine.jsonl line 1"
+    assert row.place == "mapped.jsonl line 1"
     said = capsys.readouterr().err
-    assert "mine.jsonl: not used: Subject (is Subject the subject?)" in said
+    assert "mapped.jsonl: not used: Subject (is Subject the subject?)" in said
     assert "of every row the subject is the question itself" in said
 
 
