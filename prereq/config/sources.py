@@ -6,7 +6,7 @@ With each source's settings stands what makes sense of them (`problems`).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from prereq.config.shape import braces, nearest, no_twice, one_of, shown
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 SOURCES = ("hub", "world", "cities", "custom")
 OVERLONG = ("error", "truncate", "drop")
+FORMS = (("question", "answers"), ("prompt", "response"), ("messages",))  # required together
+OPTIONAL = ("subject", "relation", "passage", "popularity")  # columns beside these
+CUT = ("development", "test")  # splits that are cut off, where they are not given as files
 RESERVED = ("report", "sweeps", "wandb")  # folders of output_dir that belong to no data set
 PEOPLE = 3600  # that the embedded world has names for
 GROUPS = ("asked", "skill_known", "validation", "held_out", "unknown", "unseen")
@@ -77,6 +80,12 @@ class Shares:
 
     development: float = 0.1
     test: float = 0.2
+
+
+def named_forms(columns: Columns) -> Iterator[tuple[str, ...]]:
+    """The forms of rows that a mapping names a column of."""
+    named = {f.name for f in fields(columns) if getattr(columns, f.name) != f.default}
+    yield from (form for form in FORMS if named & set(form))
 
 
 def problems(config: Config) -> list[str]:
@@ -145,23 +154,23 @@ def _custom(config: Config) -> Iterator[str]:
                 f"of dataset={data.name}"
             )
         return
-    if not data.rows and stage != "report":
+    if not data.rows and stage not in ("report", "pretrain"):
         yield (
             "dataset.rows: missing; give your rows, dataset.rows=FILE (JSON lines, CSV or Parquet with "
             "the columns question and answers, or others by dataset.columns) or a Hub data set"
         )
-    names = vars(data.columns)
+    if data.path:
+        yield "dataset.path: dataset=custom reads dataset.rows=FILE; leave path out"
+    form = next(iter(named_forms(data.columns)), FORMS[0])
+    names = {key: getattr(data.columns, key) for key in (*form, *OPTIONAL)}
     for name in sorted({name for name in names.values() if [*names.values()].count(name) > 1}):
         keys = " and ".join(f"dataset.columns.{key}" for key in names if names[key] == name)
         yield f"{keys}: both are {shown(name)}; a column is one of them"
-    if data.cut.development + data.cut.test >= 1:
-        yield (
-            f"dataset.cut: development={data.cut.development} and test={data.cut.test} leave nothing to "
-            "train on; make them smaller"
-        )
-    absent = [
-        n for n in ("development", "test") if not getattr(data, n) and not getattr(data.cut, n)
-    ]
+    shares = {n: getattr(data.cut, n) for n in CUT if not getattr(data, n)}
+    if sum(shares.values()) >= 1:
+        what = " and ".join(f"{name}={share}" for name, share in shares.items())
+        yield f"dataset.cut: {what} leave nothing to train on; make them smaller"
+    absent = [name for name, share in shares.items() if not share]
     for i, test in enumerate(data.tests if stage in ("eval", "pipeline") else ()):
         if test.split in absent and test.subset == data.skill.subset:
             yield (

@@ -9,19 +9,16 @@ import difflib
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import fields
 from typing import Any
 
 from rich.markup import escape
 
 from prereq.config import Columns
+from prereq.config.sources import FORMS, OPTIONAL, named_forms
 from prereq.data import checks, reading
 from prereq.data.problems import Problems, bad_rows, shown
 from prereq.data.rows import UserRow, place
 from prereq.runtime.console import say
-
-FORMS = (("question", "answers"), ("prompt", "response"), ("messages",))  # required together
-OPTIONAL = ("subject", "relation", "passage", "popularity")
 
 
 def read_rows(
@@ -35,8 +32,7 @@ def read_rows(
     problems = Problems()
     name, numbered, as_text = reading.of_source(source, key, revision, problems)
     form = _form([row for _, row in numbered], columns)
-    _mapped(numbered, columns, form, name, problems)
-    if problems.count:
+    if _mapped(numbered, columns, form, name, problems):
         raise bad_rows(f"{key}={source}", [problems])
     rows = []
     for number, row in numbered:
@@ -72,15 +68,9 @@ def read_passages(
 
 def _form(rows: list[dict[str, Any]], columns: Columns) -> tuple[str, ...]:
     """Which columns are required: those that the configuration names, else those that are there."""
-    named = {f.name for f in fields(columns) if getattr(columns, f.name) != f.default}
     there = set().union(*rows[:1])
-    for form in FORMS:
-        if named & set(form):
-            return form
-    for form in FORMS:
-        if there & {getattr(columns, name) for name in form}:
-            return form
-    return FORMS[0]
+    found = [f for f in FORMS if there & {getattr(columns, name) for name in f}]
+    return next(iter([*named_forms(columns), *found]), FORMS[0])
 
 
 def _mapped(
@@ -89,8 +79,9 @@ def _mapped(
     form: tuple[str, ...],
     name: str,
     problems: Problems,
-) -> None:
-    """Columns that must be there, or that the configuration names, and that no row has."""
+) -> bool:
+    """Whether no row has a column that must be there, or that the configuration names."""
+    before = problems.count
     there = {column: None for _, row in rows for column in row}
     for key in (*form, *OPTIONAL) if rows else ():
         column = getattr(columns, key)
@@ -98,6 +89,7 @@ def _mapped(
             how = f"another name is given by dataset.columns.{key}=NAME"
             how = how if column == key else f"dataset.columns.{key} names it"
             problems.add(name, f"{checks.missing(column, there)} ({how})")
+    return problems.count > before
 
 
 def _row(
@@ -153,8 +145,8 @@ def _answers(
         return tuple(map(_clean, value))
     problems.add(
         where,
-        f"{column} is {shown(row[column])}; it must be a non-empty string or a non-empty list of them "
-        '(an answer that begins with "[" stands in a list)',
+        f"{column} is {shown(row[column])}; it must be a non-empty string or a non-empty list of them"
+        + (' (an answer that begins with "[" stands in a list)' * isinstance(row[column], str)),
     )
     return None
 

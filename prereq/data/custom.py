@@ -15,6 +15,7 @@ from typing import Any
 from rich.markup import escape
 
 from prereq.config import DatasetConfig
+from prereq.config.sources import CUT
 from prereq.data.columns import read_passages, read_rows, subjects
 from prereq.data.reading import is_file
 from prereq.data.rows import UserRow
@@ -23,7 +24,6 @@ from prereq.runtime.console import say
 from prereq.runtime.files import write_lines
 
 EDITION = 1  # raised when the same rows and seed give another data set
-CUT = ("development", "test")  # splits that are cut off, where they are not given as files
 
 
 @dataclass(frozen=True)

@@ -95,9 +95,9 @@ def of_source(
             raw = from_hub(path, subset or None, split, key, revision)
         found = list(raw)
     except (Unreadable, OSError) as problem:
-        raise PrereqError(
-            f"{key}={source}: {problem}".removeprefix(f"{key}={source}: {key}=")
-        ) from None
+        said = str(problem).strip()
+        where = "" if said.startswith(f"{key}=") else f"{key}={source}: "
+        raise PrereqError(where + said) from None
     if not found and not problems.count:
         raise PrereqError(f"{key}={source}: no rows; it needs at least one")
     return name, found, file.suffix == ".csv"
@@ -172,7 +172,9 @@ def _csv(file: Path, name: str, problems: Problems) -> Numbered:
             if not header:
                 header = _header(file, cells)
             elif len(cells) != len(header):
-                what = f"{len(cells)} cells, and the header has {len(header)}"
+                what = (
+                    f"{len(cells)} cell{'s' * (len(cells) != 1)}, and the header has {len(header)}"
+                )
                 problems.add(place(name, number), f"{what}; quote a cell that holds a comma")
             else:
                 yield (

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from prereq.config import Columns
+from prereq.config.sources import problems
 from prereq.data.columns import read_passages, read_rows
 from prereq.errors import PrereqError
+from tests.configs import composed
 from tests.rows import write_parquet
 
 ROWS = [
@@ -125,6 +127,20 @@ def test_all_faults_at_once_up_to_ten(tmp_path):
     assert "30 problems in the rows, among them:" in message and len(message.split("\n")) == 11
 
 
+def test_a_name_of_the_other_form_may_be_mapped(tmp_path):
+    source = lines(tmp_path, {"prompt": "Where?", "answers": "x"}, name="form.jsonl")
+    (row,) = read_rows(source, Columns(question="prompt"))
+    assert row.question == "Where?" and not row.long
+    config = composed("dataset=custom", "dataset.rows=x", "dataset.columns.question=prompt")
+    config.stage.name = "data"
+    assert problems(config) == []
+    config.dataset.columns.subject = "prompt"
+    (problem,) = problems(config)
+    assert problem.startswith(
+        "dataset.columns.question and dataset.columns.subject: both are prompt"
+    )
+
+
 def test_a_column_that_is_named_and_not_there_is_one_problem(tmp_path):
     source = lines(tmp_path, *[ROWS[0]] * 5)
     message = refusal(source, subject="subjekt")
@@ -143,6 +159,7 @@ def test_csv_faults(tmp_path):
     for text, said in {
         'question,answers\n"x,y\n': "in the row that begins in line 2: not CSV",
         "question,answers\nx,y,z\n": "mine.csv line 2: 3 cells, and the header has 2",
+        "question,answers\nx\n,y\n": "mine.csv line 3: question is null",
         "question;answers\nx;y\n": "';' between its columns; write commas",
         "question,question\nx,y\n": "two columns question",
         "question,answers\n": "no rows; it needs at least one",

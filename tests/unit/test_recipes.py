@@ -111,12 +111,13 @@ def test_prompts_of_the_long_form_tasks():
         ("sft", (False, True, False, None, None)),
         ("sft_fictitious", (True, True, False, None, None)),
         ("popular", (False, True, False, None, None)),
+        ("base", (False, True, False, None, None)),
     ],
 )
 def test_methods(method, fields):
     m = composed("dataset=hotpotqa", f"method={method}").method
     assert (m.fictitious, m.real, m.knowledge, m.real_weight, m.forms) == fields
-    assert m.popular == (method == "popular")
+    assert m.popular == (method == "popular") and m.trains == (method != "base")
 
 
 def test_versions_of_a_source_are_told_apart_by_its_name_and_split():
