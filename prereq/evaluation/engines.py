@@ -13,6 +13,7 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerBase
 
 from prereq.config import EvalConfig, ModelConfig
+from prereq.data.problems import shown
 from prereq.errors import PrereqError
 from prereq.evaluation import probe
 from prereq.evaluation.generate import Generation, generate
@@ -126,10 +127,15 @@ def _served(settings: EvalConfig, tokenizer, folders, prompts, on_done) -> list[
 
 def _text(tokenizer, ids: list[int]) -> str:
     """The text that the tokenizer turns into these ids: special tokens written out where they must be,
-    a chat template's without the start token where the tokenizer adds that itself."""
+    a chat template's without the start token where the tokenizer adds that itself. Raises PrereqError
+    where no text does."""
     whole = tokenizer.decode(ids)
     shorter = whole.removeprefix(tokenizer.bos_token or "")
     for text in (tokenizer.decode(ids, skip_special_tokens=True), whole, shorter):
         if tokenizer(text).input_ids == ids:
             return text
-    return whole
+    raise PrereqError(
+        f"eval.engine=server: no text becomes the tokens of the prompt {shown(whole)} with the tokenizer "
+        "of the model, which adds tokens of its own, so a server would be asked something else; use "
+        "eval.engine=batches, or dataset.prompt=plain"
+    )

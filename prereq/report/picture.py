@@ -109,6 +109,7 @@ def _label_ends(axis, ends: list[tuple[float, str, str, int]]) -> None:
             color=colour,
             va="center",
             fontsize=9,
+            annotation_clip=False,  # a label may lie below the axis
         )
     axis.set_xlim(0, longest or 1)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, prune="lower"))
