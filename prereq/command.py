@@ -34,6 +34,7 @@ from prereq.stages import identity
 
 STAGES = {
     "pretrain": "prereq.stages.pretrain",
+    "data": "prereq.stages.data",
     "cpt": "prereq.stages.cpt",
     "sft": "prereq.stages.sft",
     "eval": "prereq.stages.eval",

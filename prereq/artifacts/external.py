@@ -5,6 +5,7 @@ the same folder reached by another path is the same one.
 """
 
 import hashlib
+import importlib.metadata
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -100,3 +101,11 @@ def commit_of(name: str, revision: str | None, kind: str, key: str) -> str:
             f"({reason}). Give a folder ({key}.path=FOLDER), check the name, or download it where "
             "there is a network"
         ) from None
+
+
+def package(name: str) -> str | None:
+    """The version of a package that data or weights come in; None where there is none."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None  # whoever reads it says so

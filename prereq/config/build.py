@@ -110,10 +110,11 @@ def _unresolved(key: str, node: Any, name: Any, error: Exception) -> str:
 def _needed(cfg: Any, methods: Sequence[Any], where: Where) -> list[str]:
     """What the command needs beyond the keys that are always there. `cfg` is plain: see `_plain`."""
     data, stage, found = cfg.dataset, cfg.stage.name, []
-    draws = [m.name for m in methods if m.knowledge] if checks.trains_skill(cfg) else []
+    trains = checks.trains_skill(cfg) and any(m.trains for m in methods)
+    draws = [m.name for m in methods if m.knowledge] if trains else []
     plugs = checks.evaluates(cfg) and any(t.plug_in for t in data.tests)
     recipes = {}
-    if checks.trains_skill(cfg):
+    if trains:
         recipes["dataset.skill.training"] = [data.skill.training, cfg.stage]
         wanted = {
             "subset": "the folder of the task's rows",
@@ -124,11 +125,6 @@ def _needed(cfg: Any, methods: Sequence[Any], where: Where) -> list[str]:
             for name, what in wanted.items()
             if getattr(data.skill, name) in (None, [])
         ]
-    if draws and data.skill.draw_group is None:
-        found.append(
-            f"dataset.skill.draw_group: missing; method={draws[0]} draws knowledge LoRAs for so many "
-            f"consecutive subjects at a time, for example 16{where('dataset.skill')}"
-        )
     if stage == "cpt" or draws or (plugs and any(m.knowledge for m in methods)):
         for i, source in enumerate(data.knowledge):
             if stage != "cpt" or cfg.knowledge is None or source.name in cfg.knowledge:
@@ -138,7 +134,8 @@ def _needed(cfg: Any, methods: Sequence[Any], where: Where) -> list[str]:
     if cfg.model.source == "tiny" and stage != "report":
         recipes["dataset.pretrain"] = [data.pretrain, *([cfg.stage] if stage == "pretrain" else [])]
     for key, layers in recipes.items():
-        absent = [n for n in kinds(Training) if all(getattr(x, n) is None for x in layers)]
+        needed = [name for name in kinds(Training) if name != "max_length"]  # has a default
+        absent = [n for n in needed if all(getattr(x, n) is None for x in layers)]
         why = ""
         if key == "dataset.pretrain":
             why = f"; model={cfg.model.name} is trained from scratch by it (another: model=hf model.path=…)"

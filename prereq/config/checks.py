@@ -1,30 +1,27 @@
 """Which values make sense together: every problem of a configuration at once, with its remedy."""
 
 import re
-import string
 from collections.abc import Iterable
 from typing import Any
 
-from prereq.config import values
+from prereq.config import sources, values
 from prereq.config.schema import Config, MethodConfig, Server, TestSplit
-from prereq.config.shape import nearest, shown
+from prereq.config.shape import braces, no_twice, one_of, shown
 
 FORMS = ("passage", "statement")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 ENGINES = ("batches", "server")
 FAMILIES = ("plain", "prerequisite", "oracle")  # of methods
 ROLES = ("selection", "known", "unknown", "unseen", "fictitious")  # of a test split
-OVERLONG = ("error", "truncate", "drop")
 SCORINGS = ("qa", "final_answer", "facts", "long_form")
 ATTENTION = ("auto", "rows", "sdpa", "eager", "flash_attention_2", "flex_attention")
 EPOCHS = ("all", "ends", "best", "last")
-RESERVED = ("report", "sweeps", "wandb")  # folders of output_dir that belong to no data set
 
 
 def problems(config: Config) -> list[str]:
     """What is wrong, one line each (empty: nothing). Every line names the key and the remedy."""
-    found = values.problems(config)
-    for check in (_dataset, _world, _knowledge, _skill, _evaluation, _stage, _model, _adapter):
+    found = values.problems(config) + sources.problems(config)
+    for check in (_knowledge, _skill, _evaluation, _stage, _model, _adapter):
         found += check(config)
     for method in config.compare or [config.method]:
         found += _method(config, method)
@@ -42,57 +39,9 @@ def evaluates(config: Any) -> bool:
     return config.stage.name in ("eval", "pipeline")
 
 
-def one_of(key: str, value: object, allowed: Iterable[str]) -> list[str]:
-    allowed = list(allowed)
-    if value in allowed:
-        return []
-    near = nearest(str(value), allowed)
-    hint = f"; did you mean {near}?" if near else ""
-    return [f"{key}={shown(value)}: must be one of {', '.join(allowed)}{hint}"]
-
-
-def no_twice(key: str, names: list[str] | None) -> list[str]:
-    return [
-        f"{key}: {name!r} stands there twice; name each once"
-        for name in sorted({name for name in names or [] if names.count(name) > 1})
-    ]
-
-
-def _dataset(config: Config) -> list[str]:
-    data, found = config.dataset, []
-    found += one_of("dataset.source", data.source, ("hub", "world", "cities"))
-    found += one_of("dataset.overlong", data.overlong, OVERLONG)
-    found += one_of("dataset.task", data.task, ("questions", "biographies"))
-    if data.name.lower() in RESERVED:
-        found.append(
-            f"dataset.name={data.name}: output_dir has a folder of that name; choose another"
-        )
-    if data.source == "hub" and not data.path:
-        found.append("dataset.path: empty; name a Hub id or a local folder in the published layout")
-    found += no_twice("dataset.methods", data.methods)
-    return found
-
-
-def _world(config: Config) -> list[str]:
-    """The sizes of the data made here: enough names, and a version for every source that asks."""
-    data, found = config.dataset, []
-    if data.source == "world":
-        groups = {k: v for k, v in vars(data.world).items() if k in values.GROUPS}
-        if sum(groups.values()) > values.PEOPLE:
-            sizes = ", ".join(f"{name}={size}" for name, size in groups.items())
-            found.append(
-                f"dataset.world: {sum(groups.values()):,} people and {values.PEOPLE:,} names; make "
-                f"its groups smaller ({sizes})"
-            )
-    if data.source in ("world", "cities"):
-        versions = getattr(data, data.source).versions
-        found += [
-            f"dataset.knowledge.{i}.version={source.version}: there is no such version, as "
-            f"dataset.{data.source}.versions={versions} counts them from 0; raise that or drop the source"
-            for i, source in enumerate(data.knowledge)
-            if source.version is not None and source.version >= versions
-        ]
-    return found
+def asks_topics(data: Any, scoring: str) -> bool:
+    """Whether long-form evaluation asks about topics, and not what the rows of test splits ask."""
+    return scoring == "long_form" and bool(data.topics or not data.tests)
 
 
 def _knowledge(config: Config) -> list[str]:
@@ -130,6 +79,12 @@ def _knowledge(config: Config) -> list[str]:
 def _skill(config: Config) -> list[str]:
     recipe, found = config.dataset.skill, []
     found += no_twice("dataset.skill.splits", recipe.splits)
+    found += no_twice("dataset.skill.fictitious.splits", recipe.fictitious.splits)
+    if bool(recipe.fictitious.subset) != bool(recipe.fictitious.splits):
+        found.append(
+            "dataset.skill.fictitious: needs both subset and splits; leave it out where fictitious rows "
+            "stand among the others"
+        )
     if config.skill and config.stage.name != "eval":
         found.append(
             f"skill={shown(config.skill)}: only stage=eval takes an adapter that was not made here, not "
@@ -142,14 +97,6 @@ def _skill(config: Config) -> list[str]:
             "change one of the two"
         )
     return found
-
-
-def _fields(prompt: str) -> set[str | None]:
-    """The names in braces of a template; {None} where it is none."""
-    try:
-        return {name for _, name, _, _ in string.Formatter().parse(prompt) if name is not None}
-    except ValueError:
-        return {None}
 
 
 def _evaluation(config: Config) -> list[str]:
@@ -166,11 +113,11 @@ def _evaluation(config: Config) -> list[str]:
                 "every one; write epochs: all"
             )
     found += no_twice("dataset.tests", [test.name for test in data.tests])
-    if asked.scoring == "long_form":
-        if _fields(data.prompt or "") != {"name"}:
+    if asks_topics(data, asked.scoring):
+        if braces(data.topic_prompt or "") != {"name"}:
             found.append(
-                f"dataset.prompt={shown(data.prompt)}: eval=long_form needs a prompt that holds {{name}} and "
-                "nothing else in braces (a brace itself is written twice)"
+                f"dataset.topic_prompt={shown(data.topic_prompt)}: eval=long_form asks about topics by a "
+                "text that holds {name} and nothing else in braces (a brace itself is written twice)"
             )
     elif evaluates(config) and not data.tests:
         found.append(
@@ -193,13 +140,15 @@ def _evaluation(config: Config) -> list[str]:
 def _plugs(config: Config, tests: Iterable[TestSplit]) -> bool:
     methods = config.compare or [config.method]
     fictitious = any(source.fictitious for source in config.dataset.knowledge)
-    wanted = config.eval.scoring != "long_form" and any(test.plug_in for test in tests)
+    wanted = not asks_topics(config.dataset, config.eval.scoring)
+    wanted = wanted and any(test.plug_in for test in tests)
     return wanted and fictitious and any(method.knowledge for method in methods)
 
 
 def _several_epochs(config: Config) -> bool:
     epochs = config.stage.epochs or config.dataset.skill.training.epochs or 1
-    return trains_skill(config) and config.dataset.skill.keep_epochs and epochs > 1
+    trains = trains_skill(config) and any(m.trains for m in config.compare or [config.method])
+    return trains and config.dataset.skill.keep_epochs and epochs > 1
 
 
 def _stage(config: Config) -> list[str]:
@@ -214,6 +163,10 @@ def _stage(config: Config) -> list[str]:
             f"stage.tokens_per_forward=auto: dropout (adapter.{dropping[0]}.dropout) is drawn a pack, so the "
             "size of packs is part of the experiment; give a number (4096 is the default) or set "
             "dataset.dropout=0"
+        )
+    if config.show and config.stage.name != "data":
+        found.append(
+            f"show={config.show}: only stage=data shows rows, not stage={config.stage.name}"
         )
     return found
 
@@ -267,6 +220,8 @@ def _method(config: Config, method: MethodConfig) -> list[str]:
         found += one_of("method.family", method.family, FAMILIES)
     if method.colour is not None and not re.fullmatch(r"#[0-9A-Fa-f]{6}", method.colour):
         found.append(f"method.colour={shown(method.colour)}: must be like '#0072B2'")
+    if not method.trains:
+        return found + _untrained(config, method)
     if not method.real and not method.fictitious:
         return [f"{key}: uses neither real nor fictitious rows; switch one on"]
     if method.forms == []:
@@ -285,5 +240,20 @@ def _method(config: Config, method: MethodConfig) -> list[str]:
             f"{key}: needs {kind} knowledge ({' or '.join(forms)}), but "
             f"dataset={config.dataset.name} has no such source; add one to dataset.knowledge or "
             "choose another method"
+        )
+    return found
+
+
+def _untrained(config: Config, method: MethodConfig) -> list[str]:
+    """What does not go together with a method that leaves the base model as it is."""
+    found = []
+    if method.knowledge or method.fictitious:
+        found.append(
+            f"method={method.name}: trains nothing (trains: false), so it has no use for fictitious or "
+            "knowledge; leave them out"
+        )
+    if config.stage.name == "sft":
+        found.append(
+            f"method={method.name}: trains nothing, so stage=sft has nothing to make; use stage=eval"
         )
     return found

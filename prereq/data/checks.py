@@ -61,7 +61,7 @@ def _is_facts(value: object) -> bool:
 
 
 REQUIRED = {
-    "messages": None,  # checked by `_messages`
+    "messages": None,  # checked by `message_faults`
     "fake": (is_flag, "0 (real) or 1 (fictitious)"),
     "subj_index": (is_integer, "an integer"),
 }
@@ -104,7 +104,7 @@ def skill_row(row: dict[str, Any], number: int, file: str, fault: Fault) -> Skil
     """The row of a skill; None where `fault` was called."""
     faults: list[str] = [missing(column, row) for column in REQUIRED if column not in row]
     if "messages" in row:
-        faults += _messages(row["messages"])
+        faults += message_faults(row["messages"])
     for column, (is_right, allowed) in ((c, r) for c, r in (REQUIRED | OPTIONAL).items() if r):
         value = row.get(column)
         absent = column not in row or (column in OPTIONAL and value is None)
@@ -122,8 +122,8 @@ def skill_row(row: dict[str, Any], number: int, file: str, fault: Fault) -> Skil
         return None
     fictitious, known = bool(row["fake"]), row.get("known")
     return SkillRow(
-        user=row["messages"][0]["content"],
-        assistant=row["messages"][1]["content"],
+        user=row["messages"][-2]["content"],
+        assistant=row["messages"][-1]["content"],
         fictitious=fictitious,
         version=row.get("version") if fictitious else None,
         subject=row["subj_index"],
@@ -132,18 +132,22 @@ def skill_row(row: dict[str, Any], number: int, file: str, fault: Fault) -> Skil
         answers=answers,
         facts=row.get("facts") or {},
         extra={k: v for k, v in row.items() if k not in OWN_FIELDS},
+        turns=tuple((m["role"], m["content"]) for m in row["messages"][:-2]),
         number=number,
         file=file,
     )
 
 
-def _messages(messages: object) -> Iterator[str]:
-    """What is wrong with the column `messages`."""
+def message_faults(messages: object) -> Iterator[str]:
+    """What is wrong with the column `messages`: turns of user and assistant, the last the assistant's."""
     whole = isinstance(messages, list) and all(isinstance(m, dict) for m in messages)
-    if not whole or [m.get("role") for m in messages] != ["user", "assistant"]:
+    roles = [m.get("role") for m in messages] if whole else []
+    turns = roles[roles[:1] == ["system"] :]
+    if not turns or turns != ["user", "assistant"] * (len(turns) // 2):
         yield (
             f"messages is {shown(messages)}; it must be a user message and an assistant message, "
-            '[{"role": "user", "content": …}, {"role": "assistant", "content": …}]'
+            '[{"role": "user", "content": …}, {"role": "assistant", "content": …}], or more such turns, '
+            "after a system message if there is one"
         )
         return
     for message in messages:
@@ -165,12 +169,12 @@ def _accepted(row: dict[str, Any]) -> tuple[str, ...] | None:
     if value is None:
         return () if row.get("answer") is None else (row["answer"],)
     if isinstance(value, str):
-        value = _parsed(value)
+        value = parsed(value)
     right = isinstance(value, list) and value and all(map(is_text, value))
     return tuple(value) if right else None
 
 
-def _parsed(text: str) -> object:
+def parsed(text: str) -> object:
     """A list written as JSON, or as Python writes it; None where it is neither."""
     try:
         return parse_json(text)
@@ -205,7 +209,7 @@ def repeats(rows: Sequence[str | SkillRow]) -> dict[str, int]:
     counts = Counter(repeated=0, contradicting=0)
     for row in rows:
         answer = row.assistant, row.answers
-        before = first.setdefault((row.user, row.fictitious, row.version), answer)
+        before = first.setdefault((row.asked, row.fictitious, row.version), answer)
         if before is not answer:
             counts["repeated" if before == answer else "contradicting"] += 1
     return dict(counts)
@@ -259,7 +263,7 @@ def test_faults(
             if unknown:
                 yield row, f"facts: values.json has no relation {shown(unknown[0])}"
             known = relations.setdefault(
-                (row.subject, row.prompt) if row.fictitious else id(row), set(row.facts)
+                (row.subject, row.asked) if row.fictitious else id(row), set(row.facts)
             )
             if known != set(row.facts):
                 yield row, "facts: other relations than in another version of the subject"

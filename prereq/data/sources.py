@@ -229,7 +229,7 @@ def _test_faults(
         for row in split.rows:
             if not row.fictitious:
                 yield row, "a real row in a split for plugged-in knowledge, which is fictitious"
-        yield from checks.version_faults(split.rows, test.versions, lambda r: (r.subject, r.prompt))
+        yield from checks.version_faults(split.rows, test.versions, lambda r: (r.subject, r.asked))
 
 
 def _versions_in_training(splits: Mapping[Wanted, _Split]) -> Problems:

@@ -81,7 +81,7 @@ def check_file(file: Path) -> None:
     if not file.is_file():
         raise Unreadable(f"{file.name} is no regular file")
     if not file.stat().st_size:
-        raise Unreadable(f"{file.name} is an empty file; a split needs at least one row")
+        raise Unreadable(f"{file.name} is an empty file; there must be at least one row")
 
 
 def _names(root: Path, subset: str) -> list[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from prereq.data.prompts import CHAT, PLAIN, asked
 from prereq.data.rows import SkillRow
 from prereq.errors import PrereqError
 
@@ -48,14 +49,21 @@ def text_rows(tokenizer, texts: Iterable[str]) -> list[TokenRow]:
     return [TokenRow(_enclose(tokenizer, ids), 1, n) for n, ids in enumerate(encoded, 1)]
 
 
-def skill_row(tokenizer, row: SkillRow) -> TokenRow:
-    """`<bos>Question: {user}\\nAnswer: {assistant}<eos>`; labels on what follows `Answer:`."""
-    encoded = tokenizer(row.text, add_special_tokens=False, return_offsets_mapping=True)
-    prompt = len(row.prompt)
-    masked = sum(end <= prompt for _, end in encoded["offset_mapping"])
-    ids = _enclose(tokenizer, encoded["input_ids"])
-    start = masked + (tokenizer.bos_token_id is not None)
-    return TokenRow(ids, start, row.number)
+def skill_row(tokenizer, row: SkillRow, prompt: str = PLAIN) -> TokenRow:
+    """The row as `prompt` (`dataset.prompt`) asks it; labels on the answer and on the end token.
+
+    `<bos>Question: {user}\\nAnswer: {assistant}<eos>` where it is plain. A chat template writes the
+    tokens that begin and end a row itself; the end token is added where it does not.
+    """
+    text = asked(tokenizer, row, prompt)
+    encoded = tokenizer("".join(text), add_special_tokens=False, return_offsets_mapping=True)
+    start = sum(end <= len(text.before) for _, end in encoded["offset_mapping"])
+    ids = encoded["input_ids"]
+    if prompt == CHAT:
+        ended = ids[-1:] == [tokenizer.eos_token_id]
+        return TokenRow(ids if ended else [*ids, tokenizer.eos_token_id], start, row.number)
+    start += tokenizer.bos_token_id is not None
+    return TokenRow(_enclose(tokenizer, ids), start, row.number)
 
 
 def fitted(
@@ -99,10 +107,11 @@ def fitted(
     return kept, Cut(cut, count - left)
 
 
-def prompt_ids(tokenizer, prompt: str) -> list[int]:
-    """`<bos>` (exactly one) and the prompt."""
-    ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-    return ids if tokenizer.bos_token_id is None else [tokenizer.bos_token_id, *ids]
+def prompt_ids(tokenizer, row: SkillRow, prompt: str = PLAIN) -> list[int]:
+    """What is asked before the answer, `<bos>` (exactly one) first unless a chat template begins it."""
+    ids = tokenizer(asked(tokenizer, row, prompt).before, add_special_tokens=False)["input_ids"]
+    bos = [] if prompt == CHAT or tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+    return [*bos, *ids]
 
 
 def _enclose(tokenizer, ids: list[int]) -> list[int]:

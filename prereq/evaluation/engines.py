@@ -12,6 +12,8 @@ from transformers import PreTrainedTokenizerBase
 
 from prereq.clients import Parameters, Reply, complete, connect
 from prereq.config import EvalConfig, ModelConfig, Server
+from prereq.data.problems import shown
+from prereq.errors import PrereqError
 from prereq.evaluation import probe
 from prereq.evaluation.generate import Generation, generate
 from prereq.evaluation.plain import generate_plain
@@ -104,6 +106,16 @@ def _generation(tokenizer, reply: Reply) -> Generation:
 
 
 def _text(tokenizer, ids: list[int]) -> str:
-    """The text that the tokenizer turns into these ids, the start token written out where it must be."""
-    text = tokenizer.decode(ids, skip_special_tokens=True)
-    return text if tokenizer(text).input_ids == ids else tokenizer.decode(ids)
+    """The text that the tokenizer turns into these ids: special tokens written out where they must be,
+    a chat template's without the start token where the tokenizer adds that itself. Raises PrereqError
+    where no text does."""
+    whole = tokenizer.decode(ids)
+    shorter = whole.removeprefix(tokenizer.bos_token or "")
+    for text in (tokenizer.decode(ids, skip_special_tokens=True), whole, shorter):
+        if tokenizer(text).input_ids == ids:
+            return text
+    raise PrereqError(
+        f"eval.engine=server: no text becomes the tokens of the prompt {shown(whole)} with the tokenizer "
+        "of the model, which adds tokens of its own, so a server would be asked something else; use "
+        "eval.engine=batches, or dataset.prompt=plain"
+    )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prereq.config import DatasetConfig, TestSplit
+from prereq.config.checks import asks_topics
 from prereq.data.rows import SkillRow
 from prereq.data.sources import read_skill, read_topics
 
@@ -14,10 +15,6 @@ class Item:
     """One prompt with its reference rows: one real row, or a fictitious subject's versions."""
 
     rows: tuple[SkillRow, ...]
-
-    @property
-    def prompt(self) -> str:
-        return self.rows[0].prompt
 
 
 @dataclass(frozen=True)
@@ -31,14 +28,14 @@ class Request:
 
 def items_of(dataset: DatasetConfig, scoring: str, root: Path | str, test: TestSplit) -> list[Item]:
     """The prompts of a split: rows of one subject (its versions) share one."""
-    if scoring == "long_form":
+    if asks_topics(dataset, scoring):
         return [
-            Item((SkillRow(dataset.prompt.format(name=name), "", False, None, number, name),))
+            Item((SkillRow(dataset.topic_prompt.format(name=name), "", False, None, number, name),))
             for number, name in enumerate(read_topics(dataset.topics))
         ]
     by_prompt: dict[object, list[SkillRow]] = {}
     for number, row in enumerate(read_skill(root, test.subset, test.split)):
-        key = (row.subject, row.prompt) if row.fictitious else number
+        key = (row.subject, row.asked) if row.fictitious else number
         by_prompt.setdefault(key, []).append(row)
     return [Item(tuple(rows)) for rows in by_prompt.values()]
 

@@ -59,6 +59,8 @@ def _panel(axis, lines: Sequence[Line], title: str) -> None:
         means = [fmean(run[epoch] for run in runs) for epoch in epochs]
         style = "--" if line.family == "oracle" else "-"
         axis.plot(epochs, means, style, color=colour, linewidth=2)
+        if len(epochs) == 1:  # of the base model, or where no epoch was kept but the last
+            axis.axhline(means[0], color=colour, linestyle=":", linewidth=1.2)
         ends.append((means[-1], line.name, colour, epochs[-1]))
     _label_ends(axis, ends)
     axis.set_xlabel("epoch of skill training")
@@ -107,6 +109,7 @@ def _label_ends(axis, ends: list[tuple[float, str, str, int]]) -> None:
             color=colour,
             va="center",
             fontsize=9,
+            annotation_clip=False,  # a label may lie below the axis
         )
-    axis.set_xlim(0, longest)
+    axis.set_xlim(0, longest or 1)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, prune="lower"))

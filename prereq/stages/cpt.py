@@ -18,7 +18,7 @@ from prereq.config import Config, KnowledgeSource
 from prereq.errors import PrereqError
 from prereq.runtime import ranks
 from prereq.stages import choices, prepare
-from prereq.stages.data import data_set, text
+from prereq.stages.data import data_sets, text
 from prereq.stages.pretrain import base_model
 from prereq.stages.specs import Specs, require
 from prereq.tracking.metrics import Tracker
@@ -51,7 +51,7 @@ def knowledge_adapters(specs: Specs, sources: Sequence[KnowledgeSource]) -> list
             stage = f"stage=cpt dataset={config.dataset.name} knowledge=[{source.name}]"
             require(config, specs.knowledge(source), stage)
         groups = [missing] if config.stage.together else [[source] for source in missing]
-        uses = [data_set(specs), base_model(specs)]
+        uses = [*data_sets(specs, [source.subset for source in missing]), base_model(specs)]
         jobs = [
             partial(
                 obtain_all,
@@ -95,7 +95,7 @@ def _train(
         trained = choices.trained_jointly(specs.config, trained[0])
     plans, parts, counts = {}, [], {}
     for source in trained:
-        plan, counts[source.name] = planned(specs, source, data.path, tokenizer)
+        plan, counts[source.name] = planned(specs, source, tokenizer)
         plans[source.name] = plan
         parts.append(Part(source.name, choices.knowledge_training(config, source), plan.steps))
 
@@ -115,10 +115,10 @@ def _train(
 
 
 def planned(
-    specs: Specs, source: KnowledgeSource, root: Path | str, tokenizer: PreTrainedTokenizerBase
+    specs: Specs, source: KnowledgeSource, tokenizer: PreTrainedTokenizerBase
 ) -> tuple[Plan, dict[str, Any]]:
     """The steps of a knowledge LoRA, and what the manifest says of their rows."""
     training, seed = choices.knowledge_training(specs.config, source), specs.config.seed
-    rows, counts = text(specs, source, root, tokenizer)
+    rows, counts = text(specs, source, tokenizer)
     route = (source.name,)
     return text_plan(rows, training.batch_size, training.epochs, seed, route), counts

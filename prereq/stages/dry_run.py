@@ -1,11 +1,11 @@
 """`stage.dry_run=true`: what a command needs, found or to be made, and how much work that is.
 
-Nothing is made. Rows are counted as the stages would lay them out; those of the embedded data, which
-follow from the seed, are written into a temporary folder for it.
+Nothing is made. Rows are counted as the stages would lay them out; a data set that is not made yet is
+written into a temporary folder for it.
 """
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -22,13 +22,12 @@ from prereq.config import Config
 from prereq.errors import PrereqError
 from prereq.evaluation import requests
 from prereq.runtime.console import progress
-from prereq.stages import choices, cpt, data, pretrain, sft
+from prereq.stages import choices, cpt, data, prepare, pretrain, sft
 from prereq.stages import eval as evaluation
 from prereq.stages.specs import Specs, missing, of_method
 from prereq.training.plan import Plan
 
-# From the folder or Hub id of the rows to rows, steps and tokens: see `Need`.
-Count = Callable[[Path | str], tuple[int, int | None, int]]
+Count = Callable[[], tuple[int, int | None, int]]  # rows, steps and tokens: see `Need`
 
 
 @dataclass(frozen=True)
@@ -61,15 +60,15 @@ def needs(config: Config) -> list[Need]:
     experiments = [of_method(config, method) for method in config.compare] or [Specs(config)]
     wanted: dict[str, tuple[Spec | Artifact, Count | None]] = {}
     if isinstance(experiments[0].data, Artifact):
-        wanted[""] = experiments[0].data, None
+        wanted[str(experiments[0].data.path)] = experiments[0].data, None
     for specs in experiments:
         counts = _counts(specs)
         for what in (one for target in _targets(specs) for one in _walk(target)):
             wanted.setdefault(str(what.path), (what, counts.get(str(what.path))))
     found = []
-    with _rows(experiments[0]) as root, progress("count", len(wanted)) as advance:
+    with _rows(experiments), progress("count", len(wanted)) as advance:
         for what, count in wanted.values():
-            found.append(_need(what, count, root))
+            found.append(_need(what, count))
             advance(1)
     return found
 
@@ -107,8 +106,8 @@ def _targets(specs: Specs) -> list[Spec | Artifact]:
     name = specs.config.stage.name
     if name == "cpt":
         return [specs.knowledge(source) for source in choices.needed(specs.config)]
-    if name == "pretrain":
-        return [specs.base]
+    if name in ("data", "pretrain"):
+        return [specs.data if name == "data" else specs.base]
     return [specs.skill if name == "sft" else specs.scores]
 
 
@@ -127,8 +126,8 @@ def _counts(specs: Specs) -> dict[str, Count]:
         return {}  # its tokenizer is in the package's one file, with the weights
 
     def planned(plan: Callable[..., tuple[Plan, dict]], *more: object) -> Count:
-        def count(root: Path | str) -> tuple[int, int, int]:
-            laid_out, rows = plan(specs, *more, root, pretrain.tokenizer_of(specs))
+        def count() -> tuple[int, int, int]:
+            laid_out, rows = plan(specs, *more, pretrain.tokenizer_of(specs))
             return rows.get("subjects", rows.get("rows")), laid_out.steps, laid_out.tokens
 
         return count
@@ -145,13 +144,13 @@ def _counts(specs: Specs) -> dict[str, Count]:
     return found
 
 
-def _asked(specs: Specs, root: Path | str) -> tuple[int, None, int]:
+def _asked(specs: Specs) -> tuple[int, None, int]:
     """Prompts to answer and tokens of their answers, at most."""
     config = specs.config
-    scoring, tests = config.eval.scoring, choices.tests(config)
-    items = {t.name: len(requests.items_of(config.dataset, scoring, root, t)) for t in tests}
+    tests = choices.tests(config)
+    items = {test.name: len(prepare.items(specs, test)) for test in tests}
     skill = store.find(specs.skill) if isinstance(specs.skill, Spec) else specs.skill
-    if skill:
+    if skill or not config.method.trains:
         kept = sorted(evaluation.kept_epochs(skill))
     else:
         last = choices.skill_training(config).epochs
@@ -163,20 +162,27 @@ def _asked(specs: Specs, root: Path | str) -> tuple[int, None, int]:
     return prompts, None, prompts * config.eval.max_new_tokens
 
 
-def _need(what: Spec | Artifact, count: Count | None, root: Path | str) -> Need:
+def _need(what: Spec | Artifact, count: Count | None) -> Need:
     if isinstance(what, Artifact):
         return Need(what, "given")
     if store.find(what):
         return Need(what, "found")
-    return Need(what, "to make", *(count(root) if count else ()))
+    return Need(what, "to make", *(count() if count else ()))
 
 
 @contextmanager
-def _rows(specs: Specs) -> Iterator[Path | str]:
-    """The folder or Hub id of the rows; for as long as they are counted, a temporary one."""
-    if isinstance(specs.data, Artifact) or not missing(specs.data):
-        yield data.data_set(specs).path
+def _rows(experiments: Sequence[Specs]) -> Iterator[None]:
+    """Have rows that are not made yet in a folder of their own for as long as they are counted.
+
+    It is in `output_dir`: nothing of a user's rows is written elsewhere.
+    """
+    first = experiments[0]
+    if isinstance(first.data, Artifact) or not missing(first.data):
+        data.data_sets(first, [""])
+        yield
         return
-    with tempfile.TemporaryDirectory() as folder:
-        data.write(specs.config, Path(folder))
-        yield folder
+    with tempfile.TemporaryDirectory(prefix=".counted-", dir=first.root) as folder:
+        data.write(first.config, Path(folder))
+        for specs in experiments:
+            specs.lent[first.data.path] = Path(folder)
+        yield

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 from prereq.artifacts import store
 from prereq.artifacts.spec import Artifact
 from prereq.config import Config
+from prereq.config.checks import asks_topics
+from prereq.data import prompts as prompts_of
 from prereq.data.problems import shown
-from prereq.data.sources import check_rows, read_values
+from prereq.data.sources import read_values
 from prereq.data.tokens import prompt_ids
 from prereq.errors import PrereqError
 from prereq.evaluation import requests, score
@@ -28,7 +30,7 @@ from prereq.runtime.console import progress
 from prereq.runtime.dealing import Processes, every_process
 from prereq.runtime.files import read_lines, write_json, write_lines
 from prereq.stages import choices, cpt, prepare, sft
-from prereq.stages.data import data_set
+from prereq.stages.data import data_sets
 from prereq.stages.pretrain import base_model
 from prereq.stages.specs import Specs
 from prereq.tracking.metrics import Tracker
@@ -53,14 +55,14 @@ def scores(specs: Specs) -> Artifact:
     """The scores of one skill adapter, found or made from its generations."""
     if found := store.found(specs.scores):
         return found
-    config, data, texts = specs.config, data_set(specs), generations(specs)
+    config, data, texts = specs.config, _data(specs), generations(specs)
 
     def make(folder: Path, tracker: Tracker) -> dict:
-        items = _items(specs, data)
+        items = _items(specs)
         file = Path(texts.path) / "generations.jsonl"
         answers = read_lines(file, f"remove {texts.path} and run the command again")
         epochs = texts.manifest["epochs"]
-        right = _scorer(specs, data)
+        right = _scorer(specs)
         result = score.table(
             answers,
             items,
@@ -73,10 +75,10 @@ def scores(specs: Specs) -> Artifact:
         )
         write_json(folder / "scores.json", result)
         tracker.scores(result, *score.answers(answers, items, right, epochs))
-        rows = check_rows(data.path, prepare.tests(specs)) if prepare.tests(specs) else {}
+        rows = prepare.read(specs, prepare.tests(specs))
         return {"epochs": epochs, "rows": rows, "trained_on": texts.manifest["trained_on"]}
 
-    return obtain(specs.scores, specs.settings, make, uses=[data, texts])
+    return obtain(specs.scores, specs.settings, make, uses=[*data, texts])
 
 
 def generations(specs: Specs) -> Artifact:
@@ -84,7 +86,7 @@ def generations(specs: Specs) -> Artifact:
     if found := store.found(specs.generations):
         return found
     config = specs.config
-    data, base, skill = data_set(specs), base_model(specs), skill_adapter(specs)
+    data, base, skill = _data(specs), base_model(specs), skill_adapter(specs)
     plugged = cpt.knowledge_adapters(specs, choices.plugged(specs.config))
     plugs = {
         s.name: artifact for s, artifact in zip(choices.plugged(specs.config), plugged, strict=True)
@@ -110,20 +112,21 @@ def generations(specs: Specs) -> Artifact:
         tokenizer = load_tokenizer(base.path, config.model)
         settings = config.eval, config.model, config.stage.engine
         generate = cache(lambda: engine(*settings, base.path, tokenizer))
-        items, last = _items(specs, data), max(kept)
+        items, last = _items(specs), max(kept)
         written: list[dict] = []
+        how = config.dataset.prompt
 
         def answer(wanted: Sequence[Request], label: str) -> None:
             """Generate for all prompts of each request at once and write them down."""
             total = sum(len(items[test.name]) for request in wanted for test in request.tests)
             with progress(label, max(1, total)) as advance:
                 for request in wanted:
-                    folders = [kept[request.epoch]]
+                    folders = [kept[request.epoch]] if skill else []
                     folders += [Path(plugs[request.plug].path)] if request.plug else []
                     asked = [
                         (t, i, item) for t in request.tests for i, item in enumerate(items[t.name])
                     ]
-                    prompts = [prompt_ids(tokenizer, item.prompt) for _, _, item in asked]
+                    prompts = [prompt_ids(tokenizer, item.rows[0], how) for _, _, item in asked]
 
                     def share(numbers, done, folders=folders, prompts=prompts):
                         return generate()(folders, [prompts[n] for n in numbers], done)
@@ -131,31 +134,32 @@ def generations(specs: Specs) -> Artifact:
                     answers = processes.deal([len(ids) for ids in prompts], share, advance)
                     place = {"epoch": request.epoch, "knowledge": request.plug or ""}
                     for (test, number, item), generation in zip(asked, answers, strict=True):
-                        record = _record(generation, item.prompt, folders[0])
+                        text = prompts_of.asked(tokenizer, item.rows[0], how).before
+                        record = _record(generation, text, (folders or [base.path])[0])
                         written.append({"split": test.name, **place, "item": number, **record})
 
         answer(
             requests.by_epoch(choices.tests(specs.config), list(kept)),
             f"answer {specs.name}, by epoch",
         )
-        best = score.best_epoch(
-            written, items, choices.tests(specs.config), _scorer(specs, data), last
-        )
+        best = score.best_epoch(written, items, choices.tests(specs.config), _scorer(specs), last)
         answer(
             requests.at_the_end(choices.tests(specs.config), best, last, plugs),
             f"answer {specs.name}",
         )
         if ranks.is_main():
             write_lines(folder / "generations.jsonl", written)
-        trained_on = skill.manifest.get("summary", {})
+        trained_on = skill.manifest.get("summary", {}) if skill else {}
         return {"epochs": {"best": best, "last": last}, "trained_on": trained_on}
 
-    uses = [data, base, skill, *plugs.values()]
+    uses = [*data, base, *([skill] if skill else []), *plugs.values()]
     return obtain(specs.generations, specs.settings, make, uses, collective=not alone)
 
 
-def skill_adapter(specs: Specs) -> Artifact:
-    """The skill adapter: made here, or given by hand as a folder or Hub id."""
+def skill_adapter(specs: Specs) -> Artifact | None:
+    """The skill adapter: made here, or given by hand as a folder or Hub id; None of the base alone."""
+    if specs.skill is None:
+        return None
     if isinstance(specs.skill, Artifact):
         from prereq.model.adapter_files import check_base
 
@@ -164,12 +168,12 @@ def skill_adapter(specs: Specs) -> Artifact:
     return sft.skill_adapter(specs)
 
 
-def _record(generation: Generation, prompt: str, adapter: Path) -> dict:
+def _record(generation: Generation, prompt: str, adapter: Path | str) -> dict:
     """A generation as a line of `generations.jsonl`. Raises where its probability is no number."""
     confidence = generation.confidence
     if confidence is not None and not math.isfinite(confidence):
         raise PrereqError(
-            f"{adapter}: with this adapter the probability of an answer is {confidence}, no number (asked "
+            f"{adapter}: with these weights the probability of an answer is {confidence}, no number (asked "
             f"{shown(prompt)}); train it again with a smaller learning_rate, or set model.dtype=float32"
         )
     return {
@@ -181,21 +185,28 @@ def _record(generation: Generation, prompt: str, adapter: Path) -> dict:
     }
 
 
-def _scorer(specs: Specs, data: Artifact) -> Scorer:
+def _data(specs: Specs) -> list[Artifact]:
+    """What the test splits are in; topics are a file of their own, and the data is what was learnt."""
+    if asks_topics(specs.config.dataset, specs.config.eval.scoring):
+        return data_sets(specs, [specs.config.dataset.skill.subset or ""])
+    return data_sets(specs, [test.subset for test in choices.tests(specs.config)])
+
+
+def _scorer(specs: Specs) -> Scorer:
     scoring = specs.config.eval.scoring
-    return scorer(scoring, read_values(data.path) if scoring == "facts" else {})
+    if scoring != "facts":
+        return scorer(scoring, {})
+    return scorer(scoring, read_values(specs.folder(choices.tests(specs.config)[0].subset)))
 
 
-def kept_epochs(skill: Artifact) -> dict[int, Path]:
-    """Epoch → adapter folder; where only the last was kept, it is epoch 0."""
+def kept_epochs(skill: Artifact | None) -> dict[int, Path]:
+    """Epoch → adapter folder; where only the last was kept, or nothing trained, it is epoch 0."""
+    if skill is None:
+        return {0: Path()}
     folders = sorted((Path(skill.path) / "epochs").glob("[0-9]*"))
     return {int(f.name): f for f in folders} or {0: Path(skill.path)}
 
 
-def _items(specs: Specs, data: Artifact) -> dict[str, list[Item]]:
+def _items(specs: Specs) -> dict[str, list[Item]]:
     """Test split → its prompts."""
-    dataset, scoring = specs.config.dataset, specs.config.eval.scoring
-    return {
-        t.name: requests.items_of(dataset, scoring, data.path, t)
-        for t in choices.tests(specs.config)
-    }
+    return {test.name: prepare.items(specs, test) for test in choices.tests(specs.config)}

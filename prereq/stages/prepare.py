@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from prereq.artifacts.spec import Artifact
-from prereq.config import KnowledgeSource
+from prereq.config import KnowledgeSource, TestSplit
+from prereq.config.checks import asks_topics
+from prereq.data import custom
 from prereq.data.sources import Wanted, check_rows, read_topics
 from prereq.data.tokens import prompt_ids
 from prereq.errors import PrereqError
-from prereq.evaluation.requests import items_of
+from prereq.evaluation.requests import Item, items_of
 from prereq.runtime import ranks
 from prereq.stages import choices, data, pretrain
 from prereq.stages.specs import Specs, missing
@@ -25,34 +26,44 @@ def check(experiments: Sequence[Specs]) -> None:
     first = experiments[0]
     if not any(generates(s) or trains_skill(s) or missing_knowledge(s) for s in experiments):
         return
-    rows = data.data_set(first)
+    data.data_sets(first, [each.subset for specs in experiments for each in wanted(specs)])
     tokenizer, shape = pretrain.tokenizer_of(first), _shape(first)
-    ranks.on_main_process(lambda: _check(experiments, rows, tokenizer, shape))
+    ranks.on_main_process(lambda: _check(experiments, tokenizer, shape))
 
 
 def _check(
     experiments: Sequence[Specs],
-    rows: Artifact,
     tokenizer: PreTrainedTokenizerBase,
     shape: PretrainedConfig,
 ) -> None:
     training = [specs for specs in experiments if trains_skill(specs)]
     testing = [specs for specs in experiments if generates(specs)]
     sources = {s.name: (specs, s) for specs in experiments for s in missing_knowledge(specs)}
-    wanted = [Wanted(s.subset, s.split, "text") for _, s in sources.values()]
-    for specs in training:
-        recipe, versions = specs.config.dataset.skill, data.skill_versions(specs)
-        wanted += [Wanted(recipe.subset, split, "skill", None, versions) for split in recipe.splits]
-    for specs in testing:
-        wanted += tests(specs)
-    if wanted:
-        check_rows(rows.path, wanted)
+    read(experiments[0], [each for specs in experiments for each in wanted(specs)])
 
     problems = []
-    for problem in _too_long(list(sources.values()), training, testing, rows, tokenizer, shape):
+    for problem in _too_long(list(sources.values()), training, testing, tokenizer, shape):
         problems.append(problem)
     if problems:
         raise PrereqError("\n".join(dict.fromkeys(problems)))
+
+
+def wanted(specs: Specs) -> list[Wanted]:
+    """Every split that the command still has to read."""
+    found = [Wanted(s.subset, s.split, "text") for s in missing_knowledge(specs)]
+    if trains_skill(specs):
+        versions = data.skill_versions(specs)
+        splits = choices.skill_splits(specs.config)
+        found += [Wanted(*split, "skill", None, versions) for split in splits]
+    return found + (tests(specs) if generates(specs) else [])
+
+
+def read(specs: Specs, found: Sequence[Wanted]) -> dict[str, dict[str, int]]:
+    """Check these splits, those of each data set together; what `check_rows` says of them."""
+    counts: dict[str, dict[str, int]] = {}
+    for folder in dict.fromkeys(specs.folder(each.subset) for each in found):
+        counts |= check_rows(folder, [e for e in found if specs.folder(e.subset) == folder])
+    return counts
 
 
 def trains_skill(specs: Specs) -> bool:
@@ -81,9 +92,11 @@ def missing_knowledge(specs: Specs) -> list[KnowledgeSource]:
 def tests(specs: Specs) -> list[Wanted]:
     """The test splits, and what each of their rows must have to be scored."""
     scoring = specs.config.eval.scoring
-    if scoring == "long_form":
+    if asks_topics(specs.config.dataset, scoring):
         read_topics(specs.config.dataset.topics)
         return []
+    if specs.config.dataset.source == "custom" and scoring != "long_form":
+        custom.check_answers(specs.config.dataset, scoring)
     plugged = frozenset(s.version for s in choices.plugged(specs.config) if s.version is not None)
     return [
         Wanted(t.subset, t.split, "test", scoring, plugged if t.plug_in else frozenset())
@@ -95,18 +108,15 @@ def _too_long(
     sources: Sequence[tuple[Specs, KnowledgeSource]],
     training: Sequence[Specs],
     testing: Sequence[Specs],
-    rows: Artifact,
     tokenizer: PreTrainedTokenizerBase,
     shape: PretrainedConfig,
 ) -> Iterator[str]:
     """Rows that do not fit `max_length`, and sequences that do not fit the model's positions."""
     from prereq.model.self_check import check_length
 
-    checks = [lambda s=s, k=k: data.text(s, k, rows.path, tokenizer)[0] for s, k in sources]
+    checks = [lambda s=s, k=k: data.text(s, k, tokenizer)[0] for s, k in sources]
     checks += [
-        lambda s=s: [
-            r for one in data.subjects(s, rows.path, tokenizer)[0] for r in one.rows.values()
-        ]
+        lambda s=s: [r for one in data.subjects(s, tokenizer)[0] for r in one.rows.values()]
         for s in training
     ]
     for find in checks:
@@ -117,13 +127,21 @@ def _too_long(
     for specs in testing:
         new = specs.config.eval.max_new_tokens
         for test in choices.tests(specs.config):
-            asked = items_of(specs.config.dataset, specs.config.eval.scoring, rows.path, test)
-            longest = max(len(prompt_ids(tokenizer, item.rows[0].prompt)) for item in asked)
             try:
+                asked = items(specs, test)
+                how = specs.config.dataset.prompt
+                longest = max(len(prompt_ids(tokenizer, item.rows[0], how)) for item in asked)
                 what = f"test {test.name}: prompts with their answers"
                 check_length(shape, longest + new, what, "eval.max_new_tokens")
             except PrereqError as error:
                 yield str(error)
+
+
+def items(specs: Specs, test: TestSplit) -> list[Item]:
+    """The prompts of a test split."""
+    config, topics = specs.config, asks_topics(specs.config.dataset, specs.config.eval.scoring)
+    folder = "" if topics else specs.folder(test.subset)
+    return items_of(config.dataset, config.eval.scoring, folder, test)
 
 
 def _shape(specs: Specs) -> PretrainedConfig:

@@ -14,7 +14,7 @@ from prereq.config import Architecture, Config
 from prereq.model.numerics import ROWS
 from prereq.runtime import ranks
 from prereq.stages import choices
-from prereq.stages.data import data_set, pretraining
+from prereq.stages.data import data_sets, pretraining
 from prereq.stages.specs import Specs
 from prereq.tracking.metrics import Tracker
 from prereq.tracking.obtain import obtain
@@ -44,7 +44,7 @@ def base_model(specs: Specs) -> Artifact:
 
 def _trained(specs: Specs) -> Artifact:
     """The tiny model of this world."""
-    config, data = specs.config, data_set(specs)
+    config, data = specs.config, data_sets(specs, ["pretrain"])
     training = choices.pretraining(config)
 
     def make(folder: Path, tracker: Tracker) -> dict:
@@ -55,7 +55,7 @@ def _trained(specs: Specs) -> Artifact:
         from prereq.training.loop import Run, train
 
         tokenizer = world_tokenizer()
-        plan, counts = planned(specs, data.path, tokenizer)
+        plan, counts = planned(specs, tokenizer)
         torch.manual_seed(config.seed)
         model = LlamaForCausalLM(shape_of(config.model.architecture, tokenizer))
         settings = Run.of(
@@ -69,15 +69,13 @@ def _trained(specs: Specs) -> Artifact:
             tokenizer.save_pretrained(folder)
         return {"summary": summary | counts}
 
-    return obtain(specs.base, specs.settings, make, uses=[data], collective=True)
+    return obtain(specs.base, specs.settings, make, uses=data, collective=True)
 
 
-def planned(
-    specs: Specs, root: Path | str, tokenizer: PreTrainedTokenizerBase
-) -> tuple[Plan, dict[str, Any]]:
+def planned(specs: Specs, tokenizer: PreTrainedTokenizerBase) -> tuple[Plan, dict[str, Any]]:
     """The steps of pre-training, and what the manifest says of their rows."""
     training = choices.pretraining(specs.config)
-    rows, counts = pretraining(specs, root, tokenizer)
+    rows, counts = pretraining(specs, tokenizer)
     seed = specs.config.seed
     return text_plan(rows, training.batch_size, training.epochs, seed, route=()), counts
 

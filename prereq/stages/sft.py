@@ -14,7 +14,7 @@ from prereq.artifacts.spec import Artifact
 from prereq.config import Config
 from prereq.runtime import ranks
 from prereq.stages import choices, cpt, prepare
-from prereq.stages.data import data_set, subjects
+from prereq.stages.data import data_sets, subjects
 from prereq.stages.pretrain import base_model
 from prereq.stages.specs import Specs, require
 from prereq.tracking.metrics import Tracker
@@ -42,7 +42,8 @@ def skill_adapter(specs: Specs) -> Artifact:
         require(config, specs.skill, stage)
 
     # The prerequisites: rows, base model, and the knowledge that the rows need.
-    data, base, sources = data_set(specs), base_model(specs), choices.beside(config)
+    data = data_sets(specs, [subset for subset, _ in choices.skill_splits(config)])
+    base, sources = base_model(specs), choices.beside(config)
     made = cpt.knowledge_adapters(specs, sources)
     knowledge = {s.name: artifact for s, artifact in zip(sources, made, strict=True)}
 
@@ -52,7 +53,7 @@ def skill_adapter(specs: Specs) -> Artifact:
         from prereq.training.loop import Run, train
 
         training = choices.skill_training(config)
-        plan, counts = planned(specs, data.path, load_tokenizer(base.path, config.model))
+        plan, counts = planned(specs, load_tokenizer(base.path, config.model))
         model = load_model(base.path, config.model, config.stage.engine, ranks.device())
         frozen = {name: artifact.path for name, artifact in knowledge.items()}
         model = adapters.attach(model, SKILL, lora, base.path, frozen, config.seed)
@@ -70,22 +71,20 @@ def skill_adapter(specs: Specs) -> Artifact:
         adapters.save(model, SKILL, folder, lora.dropout)
         return {"summary": summary | counts}
 
-    uses = [data, base, *knowledge.values()]
+    uses = [*data, base, *knowledge.values()]
     return obtain(specs.skill, specs.settings, make, uses, collective=True)
 
 
-def planned(
-    specs: Specs, root: Path | str, tokenizer: PreTrainedTokenizerBase
-) -> tuple[Plan, dict[str, Any]]:
+def planned(specs: Specs, tokenizer: PreTrainedTokenizerBase) -> tuple[Plan, dict[str, Any]]:
     """The objective of the method: which rows make up each step, the adapters on each, their weights."""
     config, recipe = specs.config, specs.config.dataset.skill
     training = choices.skill_training(config)
-    learnt, counts = subjects(specs, root, tokenizer)
+    learnt, counts = subjects(specs, tokenizer)
     plan = skill_plan(
         learnt,
         [Knowledge(s.name, s.form, s.fictitious, s.version) for s in choices.beside(config)],
         batch_size=training.batch_size,
-        draw_group=recipe.draw_group,
+        draw_group=choices.draw_group(config),
         epochs=training.epochs,
         seed=config.seed,
         alternate=recipe.alternate,

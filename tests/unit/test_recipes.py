@@ -94,8 +94,8 @@ def test_skill_recipes_are_the_published_ones(dataset):
 
 
 def test_prompts_of_the_long_form_tasks():
-    assert composed("dataset=bio").dataset.prompt == "Generate a biography for {name}."
-    assert composed("dataset=medical").dataset.prompt == "Tell me about {name}."
+    assert composed("dataset=bio").dataset.topic_prompt == "Generate a biography for {name}."
+    assert composed("dataset=medical").dataset.topic_prompt == "Tell me about {name}."
 
 
 @pytest.mark.parametrize(
@@ -111,12 +111,13 @@ def test_prompts_of_the_long_form_tasks():
         ("sft", (False, True, False, None, None)),
         ("sft_fictitious", (True, True, False, None, None)),
         ("popular", (False, True, False, None, None)),
+        ("base", (False, True, False, None, None)),
     ],
 )
 def test_methods(method, fields):
     m = composed("dataset=hotpotqa", f"method={method}").method
     assert (m.fictitious, m.real, m.knowledge, m.real_weight, m.forms) == fields
-    assert m.popular == (method == "popular")
+    assert m.popular == (method == "popular") and m.trains == (method != "base")
 
 
 def test_versions_of_a_source_are_told_apart_by_its_name_and_split():

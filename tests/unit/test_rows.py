@@ -27,7 +27,7 @@ def fictitious(subject: int, version: int | None, **more) -> dict:
 def test_a_row_is_read_with_its_types_and_its_place(tmp_path):
     (row,) = read_skill(write(tmp_path, [GOOD]), "skill", "train")
     assert row.answers == ("Lyon", "Lyons") and row.extra == {"s_pop": 12}
-    assert row.text == "Question: Where was Ada Moss born?\nAnswer: Lyon"
+    assert (row.user, row.assistant, row.turns) == ("Where was Ada Moss born?", "Lyon", ())
     assert row.version is None and not row.fictitious
     assert row.number == 1 and row.place == "skill/train.jsonl line 1"
 
@@ -65,7 +65,9 @@ def test_a_right_row_is_read(tmp_path, change):
         ({"messages": ["a", "b"]}, "messages is ['a', 'b']"),
         ({"messages": [ASSISTANT, USER]}, "messages is"),
         ({"messages": [USER]}, "messages is"),
-        ({"messages": [USER, ASSISTANT, USER, ASSISTANT]}, "messages is"),
+        ({"messages": [USER, ASSISTANT, USER]}, "messages is"),
+        ({"messages": [USER, ASSISTANT, ASSISTANT, USER]}, "messages is"),
+        ({"messages": [USER | {"role": "system"}]}, "messages is"),
         ({"messages": [USER | {"role": "system"}, ASSISTANT]}, "messages is"),
         ({"messages": [USER, {"role": "assistant"}]}, "the assistant's content is null"),
         ({"messages": [USER, ASSISTANT | {"content": " "}]}, "the assistant's content is ' '"),

@@ -162,3 +162,37 @@ def test_a_method_takes_the_knowledge_of_its_kinds_of_rows(mine):
         config = specs(mine, "stage=sft", f"method={method}").config
         names[method] = {source.fictitious for source in choices.beside(config)}
     assert names == {"prereq_tune": {True, False}, "prereq_real": {False}, "sft": set()}
+
+
+def test_the_base_model_alone_is_a_method_without_a_skill(mine):
+    base = specs(mine, "stage=eval", "method=base")
+    assert base.skill is None and base.name == "base"
+    assert not choices.beside(base.config) and not choices.plugged(base.config)
+    for override in ("dataset.skill.training.epochs=9", "dataset.skill.splits=[test]"):
+        assert specs(mine, "stage=eval", "method=base", override).scores.key == base.scores.key
+    assert base.generations.key != specs(mine, "stage=eval", "method=sft").generations.key
+
+
+def test_how_rows_are_asked_is_in_the_keys_of_what_rests_on_it(mine):
+    plain, chat = (specs(mine, "stage=eval", f"dataset.prompt={how}") for how in ("plain", "chat"))
+    assert plain.skill.key != chat.skill.key and plain.generations.key != chat.generations.key
+    source = plain.config.dataset.knowledge[0]
+    assert plain.knowledge(source).key == chat.knowledge(source).key
+    assert "prompt" not in plain.skill.content
+
+
+def test_fictitious_rows_that_stand_apart_are_read_by_methods_that_use_them(mine):
+    apart = [
+        "dataset.skill.fictitious.subset=popqa_knowledge",
+        "dataset.skill.fictitious.splits=[passage_train_fake]",
+    ]
+    real, other = ("popqa_skill", "train"), ("popqa_knowledge", "passage_train_fake")
+    for method, expected in {
+        "sft": [real],
+        "prereq_real": [real],
+        "sft_fictitious": [real, other],
+        "prereq_fictitious": [other],
+    }.items():
+        config = specs(mine, "stage=sft", f"method={method}", *apart).config
+        assert choices.skill_splits(config) == expected
+    assert choices.skill_splits(specs(mine, "method=prereq_fictitious").config) == [real]

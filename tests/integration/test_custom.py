@@ -1,0 +1,116 @@
+"""A user's own rows, from the file to the report, by the real command line on a tiny model."""
+
+import csv
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.integration.test_command import manifests, scores
+
+CHATML = "{% for m in messages %}<s>{{ m.role }}\n{{ m.content }}</s>\n{% endfor %}"
+RECIPE = ["eval.max_new_tokens=6", "eval.bootstrap=50", "model.dtype=float32"]
+
+
+@pytest.fixture
+def mine(place, tmp_path) -> Path:
+    """A folder with a user's rows in `rows.csv`, a recipe of eight lines, and a model for chat."""
+    with open(tmp_path / "rows.csv", "w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["q", "answers", "subject"])
+        for i in range(12):
+            writer.writerow(
+                [f"Where was person {i} born?", json.dumps([f"City {i}"]), f"Person {i}"]
+            )
+            writer.writerow([f"Where does person {i} live?", f"City {i}", f"Person {i}"])
+    (tmp_path / "conf/dataset").mkdir(parents=True)
+    (tmp_path / "conf/dataset/mine.yaml").write_text(
+        "defaults:\n"
+        "  - custom\n"
+        "  - _self_\n"
+        "name: mine\n"
+        "rows: rows.csv\n"
+        "columns: {question: q}\n"
+        "methods: [base, sft]\n"
+        "skill: {training: {epochs: 2, batch_size: 8}}\n"
+    )
+    shutil.copytree(place / "llama", tmp_path / "llama")
+    settings = json.loads((tmp_path / "llama/tokenizer_config.json").read_text())
+    settings["chat_template"] = CHATML
+    (tmp_path / "llama/tokenizer_config.json").write_text(json.dumps(settings))
+    return tmp_path
+
+
+def test_a_recipe_of_eight_lines_trains_and_compares(run_cli, mine):
+    command = ["--config-dir", "conf", "dataset=mine", "model=hf", "model.path=llama", *RECIPE]
+    result = run_cli(*command, cwd=mine)
+    assert result.returncode == 0, result.stderr
+    assert "skill/train: max_length is " in result.stderr
+    rows = scores(mine / "outputs")
+    assert {(r["method"], r["changes"]) for r in rows} == {
+        (m, "eval.max_new_tokens=6, model.dtype=float32, model.path=llama") for m in ("base", "sft")
+    }
+    for split, count in (("development", "2"), ("test", "4")):
+        found = {r["n"] for r in rows if (r["split"], r["metric"]) == (split, "accuracy")}
+        assert found == {count}
+    (skill,) = manifests(mine / "outputs", "skill")
+    assert skill["summary"]["max_length"] > 20 and skill["summary"]["steps"] == 2 * 3
+    (data,) = manifests(mine / "outputs", "data")
+    assert data["rows"] == {
+        "skill/train": 18,
+        "skill/development": 2,
+        "skill/test": 4,
+        "knowledge/real": 18,
+    }
+    outside = [p for p in mine.rglob("*") if p.is_file() and b"person 3" in p.read_bytes()]
+    assert {p.relative_to(mine).parts[0] for p in outside} == {"rows.csv", "outputs"}
+    assert set(word.split()[0] for word in run_cli(*command, cwd=mine).stderr.splitlines()) <= {
+        "found",
+        "noted",
+        "wrote",
+    }
+
+
+def test_chat_and_knowledge_and_what_a_row_becomes(run_cli, mine):
+    command = ["--config-dir", "conf", "dataset=mine", "model=hf", "model.path=llama", *RECIPE]
+    result = run_cli(*command, "dataset.prompt=chat", "stage=data", "show=1", cwd=mine)
+    assert result.returncode == 0, result.stderr
+    train = result.stdout.partition("skill/train, row 1")[2].splitlines()[1]
+    assert train.startswith("<s>|u|s|e|r|⏎|W|h|e|r|e|␣")
+    assert re.search(r"\|</s>\|⏎\|<s>\|a\|.*\|n\|t\|⏎\|\[C\]\|.*\|\[</s>\]$", train)
+    more = ["dataset.prompt=chat", "stage=eval", "method=prereq_real", "stage.engine=padded"]
+    result = run_cli(*command, *more, cwd=mine)
+    assert result.returncode == 0, result.stderr
+    (answers,) = (mine / "outputs").glob("mine/hf/generations/prereq_real-*/generations.jsonl")
+    first = json.loads(answers.read_text().splitlines()[0])
+    assert first["prompt"].startswith("<s>user\nWhere") and first["prompt"].endswith("assistant\n")
+    (skill,) = manifests(mine / "outputs", "skill")
+    assert skill["content"]["prompt"] == "chat"
+
+
+def test_a_dry_run_of_own_rows_leaves_none_of_them(run_cli, mine):
+    command = ["--config-dir", "conf", "dataset=mine", "model=hf", "model.path=llama", *RECIPE]
+    result = run_cli(*command, "stage.dry_run=true", cwd=mine)
+    assert result.returncode == 0, result.stderr
+    assert "to make" in result.stdout and "data custom-" in result.stdout
+    assert [p for p in (mine / "outputs").rglob("*.jsonl")] == []
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("dataset.rows=row.csv", "no such file; did you mean rows.csv?"),
+        ("dataset.rows=null", "dataset.rows: missing; give your rows, dataset.rows=FILE"),
+        ("method=prereq_tune", "needs fictitious rows"),
+        ("dataset.columns.question=question", "the column question is missing"),
+        ("dataset.cut.test=0.95", "leave nothing to train on"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_made(run_cli, mine, override, said):
+    command = ["--config-dir", "conf", "dataset=mine", "model=hf", "model.path=llama", override]
+    result = run_cli(*command, cwd=mine)
+    assert result.returncode == 2 and said in result.stderr, result.stderr
+    assert "Traceback" not in result.stderr
+    assert not [p for p in (mine / "outputs").rglob("*") if p.name == "manifest.json"]
