@@ -174,14 +174,17 @@ def _need(what: Spec | Artifact, count: Count | None) -> Need:
 def _rows(experiments: Sequence[Specs]) -> Iterator[None]:
     """Have rows that are not made yet in a folder of their own for as long as they are counted.
 
-    It is in `output_dir`: nothing of a user's rows is written elsewhere.
+    That of a user's own rows is in `output_dir`: nothing of them is written elsewhere.
     """
     first = experiments[0]
     if isinstance(first.data, Artifact) or not missing(first.data):
         data.data_sets(first, [""])
         yield
         return
-    with tempfile.TemporaryDirectory(prefix=".counted-", dir=first.root) as folder:
+    own = first.root if first.config.dataset.source == "custom" else None
+    if own:
+        own.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".counted-", dir=own) as folder:
         data.write(first.config, Path(folder))
         for specs in experiments:
             specs.lent[first.data.path] = Path(folder)
