@@ -71,6 +71,7 @@ def chat(
     *,
     schema: Schema | None = None,
     read: Read | None = None,
+    plain: Read | None = None,
     samples: Sequence[int] | None = None,
     on_done: Callable[..., None] = lambda rows, note: None,
 ) -> list[Reply]:
@@ -80,13 +81,14 @@ def chat(
     refuses or ignores that. `read` takes the JSON value (without a schema: the text), returns what is
     wanted and raises ValueError with the reason where it cannot: then the reply is asked again with
     that reason, at most `AGAIN` times, and given up (`problem`; counted in `client.given_up`). So is a
-    conversation that the server refuses while it answers others.
+    conversation that the server refuses while it answers others. With a schema, `plain` does the same
+    for the text of a reply without JSON; without `plain` such a reply cannot be used.
 
     What is alike is asked once; `samples` numbers the replies that are wanted to one conversation.
     `on_done(1, note)` is called in this thread after each, as the `advance` of a progress bar. Raises
     PrereqError that names URL, model and remedy.
     """
-    return _all(client, jobs_of(conversations, parameters, samples, schema, read), on_done)
+    return _all(client, jobs_of(conversations, parameters, samples, schema, read, plain), on_done)
 
 
 def _all(
@@ -206,7 +208,9 @@ def _value(client: Client, job: Job, given: Given) -> Any:
             # A server that heeds a schema gives nothing but JSON, though that may break off.
             if not given.in_words and given.text.lstrip()[0] not in "{[":
                 client.takes[digest(job.schema)] = False
-            raise
+            if job.plain is None:
+                raise
+            return job.plain(given.text)
     return value if job.read is None else job.read(value)
 
 

@@ -39,6 +39,7 @@ class Job:
     schema: Schema | None = None
     sample: int = 0  # tells replies apart that are wanted to the same prompt
     read: Read | None = None  # of the JSON value where there is a schema, else of the text
+    plain: Read | None = None  # of the text of a reply without JSON, where there is a schema
 
     @property
     def path(self) -> str:
@@ -51,10 +52,11 @@ def jobs_of(
     samples: Sequence[int] | None,
     schema: Schema | None = None,
     read: Read | None = None,
+    plain: Read | None = None,
 ) -> list[Job]:
     numbers = samples or [0] * len(prompts)
     return [
-        Job(prompt, parameters, schema, sample, read)
+        Job(prompt, parameters, schema, sample, read, plain)
         for prompt, sample in zip(prompts, numbers, strict=True)
     ]
 

@@ -1,11 +1,12 @@
 """Who generates: this project's own loop, `model.generate` of transformers, or a server by URL.
 
 An engine is a function `answer(adapters, prompts, on_done)` that returns a `Generation` for each prompt
-(token ids), greedily, with the given adapter folders applied to the base model.
+(token ids), greedily, with the given adapter folders applied to the base model. Those that hold the
+model in this process take `choose` too: see `prereq.evaluation.sampling`.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
@@ -17,13 +18,14 @@ from prereq.errors import PrereqError
 from prereq.evaluation import probe
 from prereq.evaluation.generate import Generation, generate
 from prereq.evaluation.plain import generate_plain
+from prereq.evaluation.sampling import greedy
 from prereq.model import adapters
 from prereq.model.loading import load_model
 from prereq.model.numerics import ROWS, attention_for, product_dtype
 from prereq.model.self_check import check_ids, check_length
 from prereq.runtime.ranks import device
 
-Answer = Callable[[Sequence[Path], Sequence[list[int]], Callable[[int], None]], list[Generation]]
+Answer = Callable[..., list[Generation]]
 
 
 def engine(
@@ -32,60 +34,66 @@ def engine(
     training_engine: str,
     base: Path | str,
     tokenizer: PreTrainedTokenizerBase,
+    longest: str = "eval.max_new_tokens",
 ) -> Answer:
     """The engine that `eval.engine` and `stage.engine` (`training_engine`) choose.
 
-    The packed one needs attention `rows`; with another attention `model.generate` answers.
+    The packed one needs attention `rows`; with another attention `model.generate` answers. `longest` is
+    the configuration's key of `settings.max_new_tokens`, for messages.
     """
     if settings.engine == "server":
         return partial(_served, settings, tokenizer)
     if training_engine == "packed" and attention_for(model, training_engine) == ROWS:
-        return _packed(settings, model, base, tokenizer)
-    return _plain(settings, model, base, tokenizer)
+        return _packed(settings, model, base, tokenizer, longest)
+    return _plain(settings, model, base, tokenizer, longest)
 
 
-def _packed(settings: EvalConfig, config: ModelConfig, base, tokenizer) -> Answer:
+def _packed(settings: EvalConfig, config: ModelConfig, base, tokenizer, longest) -> Answer:
     """All prompts in a few forwards, adapters merged into the base."""
     model = load_model(base, config, "packed", device(), whole=True).to(device()).eval()
     model.to(product_dtype(model.device.type, model.dtype))
     checked, originals = False, {}
 
-    def answer(folders, prompts, on_done):
+    def answer(folders, prompts, on_done, choose=greedy):
         nonlocal checked
-        _check_tables(model, prompts, settings)
+        _check_tables(model, prompts, settings, longest)
         if prompts and not checked:
             probe.check(model, prompts)
             checked = True
         size = settings.max_new_tokens, settings.tokens_per_batch
         with adapters.merged(model, folders, originals):
-            return generate(model, tokenizer, prompts, *size, on_done=on_done)
+            return generate(model, tokenizer, prompts, *size, choose, on_done)
 
     return answer
 
 
-def _plain(settings: EvalConfig, config: ModelConfig, base, tokenizer) -> Answer:
+def _plain(settings: EvalConfig, config: ModelConfig, base, tokenizer, longest) -> Answer:
     """The model's own `generate`, adapters applied by PEFT."""
 
-    def answer(folders, prompts, on_done):
-        # PEFT changes the base itself for some kinds of adapters, so each set begins with a fresh one.
+    def fresh():
         model = load_model(base, config, "padded", device(), whole=True)
-        if not config.quantize:
-            model.to(device())
-        _check_tables(model, prompts, settings)
+        return model if config.quantize else model.to(device())
+
+    bare = cache(fresh)
+
+    def answer(folders, prompts, on_done, choose=greedy):
+        # PEFT changes the base itself for some kinds of adapters, so each set begins with a fresh one.
+        model = fresh() if folders else bare()
+        _check_tables(model, prompts, settings, longest)
         model = adapters.applied(model, folders).eval()
         if prompts:
             probe.check_attention(model, prompts)
         size = settings.max_new_tokens, settings.tokens_per_batch
-        return generate_plain(model, tokenizer, prompts, *size, on_done=on_done)
+        return generate_plain(model, tokenizer, prompts, *size, choose, on_done)
 
     return answer
 
 
-def _check_tables(model, prompts: Sequence[list[int]], settings: EvalConfig) -> None:
+def _check_tables(model, prompts: Sequence[list[int]], settings: EvalConfig, key: str) -> None:
     if prompts:
         longest = max(map(len, prompts)) + settings.max_new_tokens
         check_ids(model, max(map(max, prompts)), "prompts")
-        check_length(model.config, longest, "prompts with their answers", "eval.max_new_tokens")
+        check_length(model.config, longest, "prompts with their answers", key)
 
 
 def _served(settings: EvalConfig, tokenizer, folders, prompts, on_done) -> list[Generation]:

@@ -81,7 +81,8 @@ def generate(
             ids, positions = [row.ids[-1] for row in rows], cache.lengths
             layout, answering = Decode(cache), rows
         logits = next_logits(model, ids, positions, layout, layout.last if fresh else None)
-        tokens, log_probabilities = (chosen.tolist() for chosen in choose(logits))
+        places = [(row.number, len(row.ids)) for row in answering]
+        tokens, log_probabilities = (chosen.tolist() for chosen in choose(logits, places))
         for row, token, log_probability in zip(answering, tokens, log_probabilities, strict=True):
             row.ids.append(token)
             row.log_probability += log_probability

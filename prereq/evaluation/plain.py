@@ -1,4 +1,4 @@
-"""Greedy answers by the model's own `generate`: slow, and right for every model that has one.
+"""Answers by the model's own `generate`: slow, and right for every model that has one.
 
 Prompts of equal length make a batch, so that nothing is padded: no model's positions or recurrent
 state can be led astray. This is also what the project's own generation is tested against.
@@ -19,19 +19,22 @@ from transformers import (
 )
 
 from prereq.evaluation.generate import Generation
+from prereq.evaluation.sampling import Choose, greedy
 
 
-class _Confidence(LogitsProcessor):
-    """Notes the log-probability of the likeliest token, [rows] a step; changes nothing."""
+class _Chosen(LogitsProcessor):
+    """Leaves the chosen token alone to choose from, and notes its log-probability, [rows] a step."""
 
-    def __init__(self, on_step: Callable[[], None]):
+    def __init__(self, choose: Choose, prompts: Sequence[int], on_step: Callable[[], None]):
+        self.choose, self.prompts, self.on_step = choose, prompts, on_step
         self.steps: list[torch.Tensor] = []
-        self.on_step = on_step
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         self.on_step()
-        self.steps.append(scores.float().log_softmax(-1).amax(-1))
-        return scores
+        places = [(prompt, len(self.steps)) for prompt in self.prompts]
+        tokens, log_probabilities = self.choose(scores.float().clone(), places)
+        self.steps.append(log_probabilities)
+        return torch.full_like(scores, -torch.inf).scatter(1, tokens[:, None], 0.0)
 
 
 @torch.inference_mode()
@@ -41,9 +44,10 @@ def generate_plain(
     prompts: Sequence[list[int]],
     max_new_tokens: int,
     tokens_per_batch: int,
+    choose: Choose = greedy,
     on_done: Callable[[int], None] = lambda rows: None,
 ) -> list[Generation]:
-    """The greedy continuation of each prompt (token ids), in the order given.
+    """The continuation of each prompt (token ids), in the order given.
 
     `on_done(n)` is called after every token, with how many have ended.
     """
@@ -59,14 +63,14 @@ def generate_plain(
     results: list[Generation | None] = [None] * len(prompts)
     for batch in _batches(prompts, max_new_tokens, tokens_per_batch):
         ids = torch.tensor([prompts[i] for i in batch], device=model.device)
-        confidence = _Confidence(partial(on_done, 0))
+        chosen = _Chosen(choose, batch, partial(on_done, 0))
         out = model.generate(
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
             generation_config=settings,
-            logits_processor=LogitsProcessorList([confidence]),
+            logits_processor=LogitsProcessorList([chosen]),
         )
-        log_probabilities = torch.stack(confidence.steps, 1).tolist()
+        log_probabilities = torch.stack(chosen.steps, 1).tolist()
         for i, new, logs in zip(
             batch, out[:, ids.shape[1] :].tolist(), log_probabilities, strict=True
         ):

@@ -12,6 +12,7 @@ from prereq.synth.checks import lacking, near_duplicates, standing
 from prereq.synth.rows import Request, Writer
 
 BATCH = 256  # requests a call
+GIVEN_UP = "the writer gave it up"
 
 
 def ask(
@@ -19,17 +20,20 @@ def ask(
 ) -> list[list[str]]:
     """For each request its texts that pass: statements, or one passage; none where every try failed.
 
-    A request is sent again, with `attempt` one higher, until all its texts pass; of several tries the one
-    with most texts counts. `counts` gains what was written, written anew and dropped, and why.
+    A request is sent again, with `attempt` one higher and what was wrong, until all its texts pass or the
+    writer gives it up; of several tries the one with most texts counts. `counts` gains what was written,
+    written anew and dropped, and why.
     """
     best: list[list[str]] = [[] for _ in requests]
     why = [""] * len(requests)
-    open_ = list(range(len(requests)))
+    open_, given_up = list(range(len(requests))), []
     with progress(f"writing {what}", len(requests)) as advance:
         for attempt in range(tries):
             left = []
             for batch in _batched(open_, BATCH):
-                asked = [replace(requests[index], attempt=attempt) for index in batch]
+                asked = [
+                    replace(requests[index], attempt=attempt, fault=why[index]) for index in batch
+                ]
                 texts = writer.write(asked)
                 if len(texts) != len(asked):
                     raise PrereqError(
@@ -37,6 +41,10 @@ def ask(
                         "must give one for each"
                     )
                 for index, request, text in zip(batch, asked, texts, strict=True):
+                    if text is None:
+                        why[index] = GIVEN_UP
+                        given_up.append(index)
+                        continue
                     passed, problem = check(request, text)
                     if len(passed) > len(best[index]):
                         best[index] = passed
@@ -50,7 +58,7 @@ def ask(
             open_ = left
             if not open_:
                 break
-    for index in open_:
+    for index in (*open_, *given_up):
         if not best[index]:
             counts[f"{what} dropped: {why[index]}"] += 1
         else:

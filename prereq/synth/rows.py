@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from prereq.config import Server
 from prereq.errors import PrereqError
 
 TYPES = ("person", "place", "work", "year", "number", "category", "name")
+WRITERS = ("template", "openai", "local")
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,24 @@ class SynthSettings:
 
 
 @dataclass(frozen=True)
+class WriterSettings:
+    """Who words the knowledge, and how a language model is asked to.
+
+    `writer`: `template` (no model), `openai` (a model by URL, `server`) or `local` (a model in this
+    process). `temperature`: 0 is greedy, None leaves it to the server, and so does `top_p`.
+    `max_tokens`: of a reply; a server's model that reasons needs room for that too. `tokens_per_batch`:
+    of prompts and replies that `local` generates at once.
+    """
+
+    writer: str = "template"
+    server: Server = field(default_factory=Server)
+    temperature: float | None = 0.7
+    top_p: float | None = None
+    max_tokens: int = 1024
+    tokens_per_batch: int = 32768
+
+
+@dataclass(frozen=True)
 class Fact:
     """One thing that holds of an invented subject.
 
@@ -77,7 +97,8 @@ class Request:
 
     `count`: how many statements, each of the one fact. `wording`: which of a subject's passages.
     `forbidden`: what no text of it may hold, the values of other versions. `attempt`: 0, or how often the
-    same request has failed its check. `pronouns`: the subject's nominative and possessive.
+    same request has failed its check, the last time because of `fault`. `pronouns`: the subject's
+    nominative and possessive.
     """
 
     form: str
@@ -88,19 +109,23 @@ class Request:
     wording: int = 0
     forbidden: tuple[str, ...] = ()
     attempt: int = 0
+    fault: str = ""
 
 
 @dataclass(frozen=True)
 class Writer:
     """What words the knowledge: a function from a batch of requests to as many texts, and its name.
 
-    `model` and `prompts` are for the data card; a writer without a model has neither.
+    None in place of a text says that the request is given up, so that it is not sent again. `model` and
+    `prompts` are for the data card; a writer without a model has neither. `before` is called once with
+    all requests before the first batch, so that it can say what they will take.
     """
 
     name: str
-    write: Callable[[Sequence[Request]], list[str]]
+    write: Callable[[Sequence[Request]], list[str | None]]
     model: str | None = None
     prompts: tuple[str, ...] = ()
+    before: Callable[[Sequence[Request]], None] | None = None
 
 
 def read_titles(file: Path) -> list[str]:

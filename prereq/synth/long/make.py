@@ -154,10 +154,12 @@ def _written(
             pairs.append(
                 made.requests(version.subject, settings.wordings, settings.passages, others)
             )
-    asked = [request for statements, _ in pairs for request in statements]
-    statements = iter(asking.ask(writer, asked, settings.tries, counts, "statements"))
-    asked = [request for _, passages in pairs for request in passages]
-    passages = iter(asking.ask(writer, asked, settings.tries, counts, "passages"))
+    statement_requests = [request for statements, _ in pairs for request in statements]
+    passage_requests = [request for _, passages in pairs for request in passages]
+    if writer.before:
+        writer.before([*statement_requests, *passage_requests])
+    statements = iter(asking.ask(writer, statement_requests, settings.tries, counts, "statements"))
+    passages = iter(asking.ask(writer, passage_requests, settings.tries, counts, "passages"))
     texts = iter(
         [
             ([next(statements) for _ in some], [next(passages) for _ in others])

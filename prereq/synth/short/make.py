@@ -55,6 +55,8 @@ def make(
     pairs = [made.requests(subject, settings.wordings, settings.passages) for subject in subjects]
     statement_requests = [request for statements, _ in pairs for request in statements]
     passage_requests = [request for _, passages in pairs for request in passages]
+    if writer.before:
+        writer.before([*statement_requests, *passage_requests])
     statements = iter(
         asking.ask(writer, statement_requests, settings.tries, result.counts, "statements")
     )
