@@ -34,7 +34,8 @@ from prereq.stages import identity
 
 STAGES = {
     "pretrain": "prereq.stages.pretrain",
-    "data": "prereq.stages.data",
+    "data": "prereq.stages.data.show",
+    "synth": "prereq.stages.data.synth",
     "cpt": "prereq.stages.cpt",
     "sft": "prereq.stages.sft",
     "eval": "prereq.stages.eval",

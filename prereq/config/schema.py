@@ -208,6 +208,28 @@ class Server:
 
 
 @dataclass
+class Synth:
+    """Fictitious data made of real rows: how much of it, and who words it. See `prereq.synth.rows`."""
+
+    questions: int | None = None  # of short form; None: as many as there are real rows
+    facts: int = 3  # relations a subject at most
+    versions: int = 5  # of long form: contradictory ones a subject
+    copies: int = 1  # of long form: subjects a real text
+    wordings: int = 4  # statements a fact
+    passages: int = 1  # a subject and version
+    plug_in: float = 0.0  # share of the subjects kept back, to plug their knowledge in
+    tries: int = 3  # how often a text that fails a check is written
+    types: dict[str, str] = field(default_factory=dict)  # relation → type of its answers
+    titles: str | None = None  # a file of names that no invented one may equal
+    writer: str = "template"  # template (no model) | openai (by URL) | local (the command's model)
+    server: Server = field(default_factory=Server)
+    temperature: float | None = 0.7
+    top_p: float | None = None
+    max_tokens: int = 1024  # of a reply
+    tokens_per_batch: int = 32768  # that `local` generates at once
+
+
+@dataclass
 class EvalConfig:
     name: str = MISSING
     scoring: str = "qa"  # qa | final_answer | facts | long_form
@@ -256,6 +278,7 @@ class Config:
     adapter: AdapterConfig = field(default_factory=AdapterConfig)
     stage: StageConfig = field(default_factory=StageConfig)
     method: MethodConfig = field(default_factory=MethodConfig)
+    synth: Synth = field(default_factory=Synth)
     eval: EvalConfig = field(default_factory=EvalConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     compare: list[MethodConfig] = field(default_factory=list)  # filled in by __main__

@@ -61,6 +61,9 @@ def mismatches(value: Any, kind: Any, key: str) -> list[str]:
         part_kind = get_args(kind)[0]
         parts = enumerate(value)
         return [p for i, part in parts for p in mismatches(part, part_kind, f"{key}.{i}")]
+    if get_origin(kind) is dict and isinstance(value, dict):
+        part_kind = get_args(kind)[1]
+        return [p for n, part in value.items() for p in mismatches(part, part_kind, f"{key}.{n}")]
     if _fits(value, kind):
         return []
     return [f"{key}={shown(value)}: must be {wanted(kind, key)}{' or null' if optional else ''}"]
@@ -73,6 +76,8 @@ def wanted(kind: Any, key: str) -> str:
         return f"a group of values; set one of them, for example {key}.{first}=…"
     if get_origin(kind) is list:
         return f"a list, for example {key}=[…]"
+    if get_origin(kind) is dict:
+        return f"a mapping, for example {key}={{name: value}}"
     return WANTED[kind]
 
 

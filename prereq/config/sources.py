@@ -19,7 +19,12 @@ OVERLONG = ("error", "truncate", "drop")
 FORMS = (("question", "answers"), ("prompt", "response"), ("messages",))  # required together
 OPTIONAL = ("subject", "relation", "passage", "popularity")  # columns beside these
 CUT = ("development", "test")  # splits that are cut off, where they are not given as files
-RESERVED = ("report", "sweeps", "wandb")  # folders of output_dir that belong to no data set
+RESERVED = (
+    "replies",
+    "report",
+    "sweeps",
+    "wandb",
+)  # folders of output_dir that belong to no data set
 PEOPLE = 3600  # that the embedded world has names for
 GROUPS = ("asked", "skill_known", "validation", "held_out", "unknown", "unseen")
 GROUPS += ("fictitious", "plug_in")  # of people of the embedded world
@@ -177,23 +182,3 @@ def _custom(config: Config) -> Iterator[str]:
                 f"dataset.cut.{test.split}=0: dataset.tests.{i} asks that split; cut one off, give "
                 f"dataset.{test.split}=FILE, or drop the test"
             )
-    yield from _fictitious(config)
-
-
-def _fictitious(config: Config) -> Iterator[str]:
-    """What needs fictitious rows, which nothing makes for a user's own rows yet."""
-    stage, what, fits = config.stage.name, [], "method=sft, base or prereq_real"
-    if stage == "cpt":
-        wanted = config.knowledge or [source.name for source in config.dataset.knowledge]
-        what = [f"knowledge {s.name}" for s in config.dataset.knowledge if s.fictitious]
-        what = [name for name in what if name.removeprefix("knowledge ") in wanted]
-        fits = "knowledge=[real]"
-    elif stage in ("sft", "eval", "pipeline") and not config.skill:
-        methods = config.compare if stage == "pipeline" else [config.method]
-        what = [f"method={m.name}" for m in methods if m.fictitious and m.trains]
-    if what:
-        yield (
-            f"{', '.join(what)}: needs fictitious rows, the subsets fictitious_skill and "
-            f"fictitious_knowledge, which nothing makes for dataset={config.dataset.name} yet; what works "
-            f"with real rows alone: {fits}"
-        )

@@ -21,6 +21,7 @@ from prereq.config.schema import (
     Server,
     SkillRecipe,
     StageConfig,
+    Synth,
     TestSplit,
     Training,
     WorldConfig,
@@ -111,6 +112,15 @@ RANGES: dict[type, dict[str, Range]] = {
         "bootstrap": Range(1, 10**6),
         "requests": Range(1, 1024),
     },
+    Synth: {
+        **dict.fromkeys(("questions", "facts", "versions", "copies"), Range(1, 10**6)),
+        **dict.fromkeys(("wordings", "passages", "tries"), Range(1, 1000)),
+        "plug_in": SHARE,
+        "temperature": Range(0, 2),
+        "top_p": Range(0, 1),
+        "max_tokens": Range(1, 10**6),
+        "tokens_per_batch": Range(1, 10**9),
+    },
     Server: {
         "requests": Range(1, 1024),
         "requests_per_minute": Range(0.01, 10**6),
@@ -122,7 +132,7 @@ RANGES: dict[type, dict[str, Range]] = {
 NAMED = (DatasetConfig, ModelConfig, MethodConfig, EvalConfig, KnowledgeSource, TestSplit)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 PATHS = ("output_dir", "skill", "dataset.path", "dataset.topics", "model.path")
-PATHS += ("dataset.rows", "dataset.passages", "dataset.development", "dataset.test")
+PATHS += ("synth.titles", "dataset.rows", "dataset.passages", "dataset.development", "dataset.test")
 LONGEST = 10_000  # characters of a text
 
 SECRET_NAME = re.compile(r"(^|_)(KEY|TOKEN|SECRET|PASSWORD)$", re.I)

@@ -1,13 +1,13 @@
 """A user's own rows as a data set: read, cut by subject, written in the published layout.
 
 `skill/{train,development,test}` hold the rows, `knowledge/real` what the training rows state: their
-passages where there are any, else a statement made of question and answer.
+passages, and statements of the answers that no passage holds.
 """
 
 import hashlib
 import json
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from prereq.errors import PrereqError
 from prereq.runtime.console import say
 from prereq.runtime.files import write_lines
 
+State = Callable[[str, str, str], list[str]]  # question, answer and subject → statements
 EDITION = 1  # raised when the same rows and seed give another data set
 
 
@@ -115,30 +116,45 @@ def cut(data: DatasetConfig, seed: int) -> dict[str, list[UserRow]]:
     return splits | found.splits
 
 
-def write(folder: Path, data: DatasetConfig, seed: int) -> dict[str, Any]:
+def write(folder: Path, data: DatasetConfig, seed: int, state: State) -> dict[str, Any]:
     """The data set under `folder`; returns how many rows each file has, for the manifest."""
     splits = cut(data, seed)
     numbers = {name: i for i, name in enumerate(subjects([r for s in splits.values() for r in s]))}
     for name, rows in splits.items():
         write_lines(folder / "skill" / f"{name}.jsonl", (_skill(row, numbers) for row in rows))
-    texts = knowledge(splits["train"], given(data).passages)
-    write_lines(folder / "knowledge" / "real.jsonl", ({"text": text} for text in texts))
+    texts = knowledge(splits["train"], given(data).passages, state)
+    lines = ({"text": text, "wording": number} for text, number in texts.items())
+    write_lines(folder / "knowledge" / "real.jsonl", lines)
     _note(splits, given(data).passages, data)
     counts = {f"skill/{name}": len(rows) for name, rows in splits.items()}
     return {"rows": counts | {"knowledge/real": len(texts)}}
 
 
-def knowledge(rows: Sequence[UserRow], passages: Iterable[tuple[str, str]]) -> list[str]:
-    """What the rows state, each text once: passages of the row or its subject, else a statement."""
+def knowledge(
+    rows: Sequence[UserRow], passages: Iterable[tuple[str, str]], state: State
+) -> dict[str, int]:
+    """What the rows state, each text once, and which wording of its fact it is, from 0.
+
+    That are the passages of the row or its subject. A fact that no passage holds is stated, in several
+    wordings; of long form it is the prompt with its response.
+    """
     by_subject: dict[str, list[str]] = {}
     for subject, text in passages:
         by_subject.setdefault(subject, []).append(text)
-    texts: dict[str, None] = {}
+    texts: dict[str, int] = {}
     for row in rows:
         own = [row.passage] if row.passage else by_subject.get(row.subject, [])
-        separator = "\n" if row.long else " "
-        texts |= dict.fromkeys(own or [f"{row.question}{separator}{row.answers[0]}"])
-    return list(texts)
+        for text in own:
+            texts.setdefault(text, 0)
+        if row.long:
+            said = [] if own else [f"{row.question}\n{row.answers[0]}"]
+        elif any(answer.lower() in text.lower() for text in own for answer in row.answers):
+            said = []
+        else:
+            said = state(row.question, row.answers[0], row.subject)
+        for number, text in enumerate(said):
+            texts.setdefault(text, number)
+    return texts
 
 
 def _skill(row: UserRow, numbers: dict[str, int]) -> dict[str, Any]:

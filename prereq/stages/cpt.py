@@ -18,7 +18,8 @@ from prereq.config import Config, KnowledgeSource
 from prereq.errors import PrereqError
 from prereq.runtime import ranks
 from prereq.stages import choices, prepare
-from prereq.stages.data import data_sets, text
+from prereq.stages.data.rows import text
+from prereq.stages.data.sets import data_sets
 from prereq.stages.pretrain import base_model
 from prereq.stages.specs import Specs, require
 from prereq.tracking.metrics import Tracker
@@ -51,14 +52,14 @@ def knowledge_adapters(specs: Specs, sources: Sequence[KnowledgeSource]) -> list
             stage = f"stage=cpt dataset={config.dataset.name} knowledge=[{source.name}]"
             require(config, specs.knowledge(source), stage)
         groups = [missing] if config.stage.together else [[source] for source in missing]
-        uses = [*data_sets(specs, [source.subset for source in missing]), base_model(specs)]
+        base = base_model(specs)
         jobs = [
             partial(
                 obtain_all,
                 [specs.knowledge(source) for source in group],
                 specs.settings,
-                partial(_train, specs, *uses),
-                uses,
+                partial(_train, specs, base),
+                [*data_sets(specs, [source.subset for source in group]), base],
                 True,
             )
             for group in groups
@@ -69,13 +70,7 @@ def knowledge_adapters(specs: Specs, sources: Sequence[KnowledgeSource]) -> list
     return [found[spec] for spec in wanted]
 
 
-def _train(
-    specs: Specs,
-    data: Artifact,
-    base: Artifact,
-    missing: dict[Spec, Path],
-    tracker: Tracker,
-) -> list[dict]:
+def _train(specs: Specs, base: Artifact, missing: dict[Spec, Path], tracker: Tracker) -> list[dict]:
     """Train one adapter a source on its own rows, each with its own schedule; a summary of each.
 
     Every row's route names one adapter, and gradients are clipped for each, so that training several

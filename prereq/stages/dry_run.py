@@ -6,7 +6,7 @@ written into a temporary folder for it.
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,9 +22,10 @@ from prereq.config import Config
 from prereq.errors import PrereqError
 from prereq.evaluation import requests
 from prereq.runtime.console import progress
-from prereq.stages import choices, cpt, data, prepare, pretrain, sft
+from prereq.stages import choices, cpt, prepare, pretrain, sft
 from prereq.stages import eval as evaluation
-from prereq.stages.specs import Specs, missing, of_method
+from prereq.stages.data.sets import obtained, write
+from prereq.stages.specs import FICTITIOUS, Specs, missing, of_method
 from prereq.training.plan import Plan
 
 Count = Callable[[], tuple[int, int | None, int]]  # rows, steps and tokens: see `Need`
@@ -106,8 +107,8 @@ def _targets(specs: Specs) -> list[Spec | Artifact]:
     name = specs.config.stage.name
     if name == "cpt":
         return [specs.knowledge(source) for source in choices.needed(specs.config)]
-    if name in ("data", "pretrain"):
-        return [specs.data if name == "data" else specs.base]
+    if name in ("data", "synth", "pretrain"):
+        return [{"data": specs.data, "synth": specs.synth, "pretrain": specs.base}[name]]
     return [specs.skill if name == "sft" else specs.scores]
 
 
@@ -124,6 +125,8 @@ def _counts(specs: Specs) -> dict[str, Count]:
     config, stage = specs.config, specs.config.stage.name
     if config.model.source == "smollm2" and missing(specs.base):
         return {}  # its tokenizer is in the package's one file, with the weights
+    if config.synth.writer != "template" and missing(specs.synth):
+        return {}  # a model would have to write first
 
     def planned(plan: Callable[..., tuple[Plan, dict]], *more: object) -> Count:
         def count() -> tuple[int, int, int]:
@@ -172,20 +175,30 @@ def _need(what: Spec | Artifact, count: Count | None) -> Need:
 
 @contextmanager
 def _rows(experiments: Sequence[Specs]) -> Iterator[None]:
-    """Have rows that are not made yet in a folder of their own for as long as they are counted.
+    """Have rows that are not made yet in folders of their own for as long as they are counted.
 
-    That of a user's own rows is in `output_dir`: nothing of them is written elsewhere.
+    Those of a user's own rows are in `output_dir`: nothing of them is written elsewhere.
     """
     first = experiments[0]
-    if isinstance(first.data, Artifact) or not missing(first.data):
-        data.data_sets(first, [""])
-        yield
-        return
     own = first.root if first.config.dataset.source == "custom" else None
-    if own:
-        own.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".counted-", dir=own) as folder:
-        data.write(first.config, Path(folder))
-        for specs in experiments:
-            specs.lent[first.data.path] = Path(folder)
+    with ExitStack() as folders:
+        for place in _places(experiments):
+            if isinstance(place, Artifact) or not missing(place):
+                obtained(first, place)
+                continue
+            if own:
+                own.mkdir(parents=True, exist_ok=True)
+            made = tempfile.TemporaryDirectory(prefix=".counted-", dir=own)
+            folder = Path(folders.enter_context(made))
+            write(first, place, folder)
+            for specs in experiments:
+                specs.lent[place.path] = folder
         yield
+
+
+def _places(experiments: Sequence[Specs]) -> list[Spec | Artifact]:
+    """The data sets that are counted: the real rows, then fictitious ones if any are needed."""
+    first = experiments[0]
+    wanted = {each.subset for specs in experiments for each in prepare.wanted(specs)}
+    made_up = [first.place(subset) for subset in wanted & set(FICTITIOUS)]
+    return [first.data, *dict.fromkeys(made_up)]

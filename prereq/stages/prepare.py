@@ -13,7 +13,9 @@ from prereq.data.tokens import prompt_ids
 from prereq.errors import PrereqError
 from prereq.evaluation.requests import Item, items_of
 from prereq.runtime import ranks
-from prereq.stages import choices, data, pretrain
+from prereq.stages import choices, pretrain
+from prereq.stages.data import rows as data
+from prereq.stages.data.sets import data_sets
 from prereq.stages.specs import Specs, missing
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ def check(experiments: Sequence[Specs]) -> None:
     first = experiments[0]
     if not any(generates(s) or trains_skill(s) or missing_knowledge(s) for s in experiments):
         return
-    data.data_sets(first, [each.subset for specs in experiments for each in wanted(specs)])
+    data_sets(first, [each.subset for specs in experiments for each in wanted(specs)])
     tokenizer, shape = pretrain.tokenizer_of(first), _shape(first)
     ranks.on_main_process(lambda: _check(experiments, tokenizer, shape))
 

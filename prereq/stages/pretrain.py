@@ -14,7 +14,8 @@ from prereq.config import Architecture, Config
 from prereq.model.numerics import ROWS
 from prereq.runtime import ranks
 from prereq.stages import choices
-from prereq.stages.data import data_sets, pretraining
+from prereq.stages.data.rows import pretraining
+from prereq.stages.data.sets import data_sets
 from prereq.stages.specs import Specs
 from prereq.tracking.metrics import Tracker
 from prereq.tracking.obtain import obtain

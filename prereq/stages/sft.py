@@ -14,7 +14,8 @@ from prereq.artifacts.spec import Artifact
 from prereq.config import Config
 from prereq.runtime import ranks
 from prereq.stages import choices, cpt, prepare
-from prereq.stages.data import data_sets, subjects
+from prereq.stages.data.rows import subjects
+from prereq.stages.data.sets import data_sets
 from prereq.stages.pretrain import base_model
 from prereq.stages.specs import Specs, require
 from prereq.tracking.metrics import Tracker

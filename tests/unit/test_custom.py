@@ -11,6 +11,7 @@ from prereq.data.sources import read_skill, read_text
 from prereq.errors import PrereqError
 from prereq.stages import choices
 from prereq.stages.specs import Specs
+from prereq.synth.wording import state
 from tests.configs import composed
 from tests.rows import write_parquet
 from tests.unit.test_columns import lines, table
@@ -103,7 +104,7 @@ def test_splits_given_as_files_are_taken_whole(place, tmp_path, capsys):
     splits = custom.cut(data, 1)
     assert len(splits["test"]) == 22 and len(splits["train"]) == 18
     data.cut.development = 0
-    custom.write(tmp_path / "out", data, 1)
+    custom.write(tmp_path / "out", data, 1, state)
     assert "test.jsonl: 1 of its subjects are in the training rows too" in capsys.readouterr().err
     whole = ["dataset.cut.development=0", "dataset.tests=[]", "eval=long_form", "dataset.topics=t"]
     seeds = {
@@ -115,25 +116,36 @@ def test_splits_given_as_files_are_taken_whole(place, tmp_path, capsys):
 def test_the_published_layout_is_written(tmp_path):
     rows = [r | {"popularity": 3, "relation": "city"} for r in ROWS]
     data = composed("dataset=custom", f"dataset.rows={lines(tmp_path, *rows)}").dataset
-    found = custom.write(tmp_path / "out", data, 1)
+    found = custom.write(tmp_path / "out", data, 1, state)
     train = read_skill(tmp_path / "out", "skill", "train")
     assert found["rows"]["skill/train"] == len(train) == 28
     row = train[0]
     assert row.answers[1] == "x" and row.assistant == row.answers[0] and not row.fictitious
     assert row.extra == {"s_pop": 3, "prop": "city"} and row.title.startswith("Person")
     texts = read_text(tmp_path / "out", "knowledge", "real")
-    assert f"{row.user} {row.assistant}" in texts and len(texts) == 28
+    (stated,) = [text for text in texts if text == state(row.user, row.assistant, row.title)[0]]
+    assert row.assistant in stated and len(texts) >= 4 * 28  # in several wordings
 
 
 def test_knowledge_is_the_passage_where_there_is_one(tmp_path, capsys):
-    rows = [UserRow("a?", ("x",), "A", passage="Own."), UserRow("b?", ("y", "z"), "B")]
+    rows = [UserRow("a?", ("x",), "A", passage="A is X."), UserRow("b?", ("y", "z"), "B")]
     rows += [UserRow("c?", ("w",), "C"), UserRow("Tell.", ("Long.",), "D", long=True)]
-    texts = custom.knowledge(rows, [("B", "Of B."), ("B", "More."), ("X", "Nobody's.")])
-    assert texts == ["Own.", "Of B.", "More.", "c? w", "Tell.\nLong."]
+    rows += [UserRow("d?", ("Paris",), "E", passage="E sleeps.")]  # which does not say it
+    passages = [("B", "Of B."), ("B", "More, z."), ("X", "Nobody's.")]
+
+    def said(question, answer, subject):
+        return [f"{question} {answer}", f"{subject}: {answer}"]
+
+    texts = custom.knowledge(rows, passages, said)
+    assert [*texts] == [
+        *("A is X.", "Of B.", "More, z.", "c? w", "C: w", "Tell.\nLong."),
+        *("E sleeps.", "d? Paris", "E: Paris"),
+    ]
+    assert texts["C: w"] == 1 and texts["E sleeps."] == 0
     data = composed("dataset=custom", f"dataset.rows={lines(tmp_path, *ROWS)}").dataset
     passages = [{"title": f"Person {i}", "text": f"About {i}."} for i in range(15, 25)]
     data.passages = lines(tmp_path, *passages, name="passages.jsonl")
-    custom.write(tmp_path / "out", data, 1)
+    custom.write(tmp_path / "out", data, 1, state)
     said = capsys.readouterr().err
     assert "5 of 10 are of no row's subject and left out" in said
     assert "of 14 subjects have none, and a statement" in said
@@ -143,7 +155,7 @@ def test_long_form_rows_ask_their_own_prompts(place, tmp_path):
     rows = [{"prompt": f"Tell me about {i}.", "response": f"Born in {i}."} for i in range(5)]
     s = specs(place, lines(tmp_path, *rows), "eval=long_form")
     assert [test.name for test in choices.tests(s.config)] == ["development", "test"]
-    custom.write(tmp_path / "out", s.config.dataset, 1)
+    custom.write(tmp_path / "out", s.config.dataset, 1, state)
     (row,) = read_skill(tmp_path / "out", "skill", "development")
     assert row.answers == () and row.assistant.startswith("Born in")
 

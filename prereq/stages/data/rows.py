@@ -1,28 +1,19 @@
-"""The data set of an experiment, and its rows as tokens: what knowledge and skill are trained on.
-
-`stage=data` makes it, counts its splits, and shows rows token by token.
-"""
+"""The rows of an experiment as tokens: what knowledge and skill are trained on."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
-from prereq.artifacts import store
-from prereq.artifacts.spec import Artifact
-from prereq.config import Config, KnowledgeSource
-from prereq.data import custom
+from prereq.config import KnowledgeSource
 from prereq.data.rows import SkillRow
-from prereq.data.sources import Wanted, read_skill, read_text
-from prereq.data.tokens import Cut, TokenRow, fitted, prompt_ids, skill_row, text_rows
+from prereq.data.sources import read_skill, read_text
+from prereq.data.tokens import Cut, TokenRow, fitted, text_rows
 from prereq.errors import PrereqError
-from prereq.report.rows import Counted, show
 from prereq.runtime.console import say
 from prereq.stages import choices
 from prereq.stages.specs import Specs
@@ -32,92 +23,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from prereq.training.objectives import Subject
-
-
-def run(config: Config) -> list[Artifact]:
-    """Make or find the data set, and show what its rows become with the model's tokenizer."""
-    from prereq.stages import prepare, pretrain  # here, because they import this module
-
-    specs = Specs(config)
-    used = _splits(config)
-    made = data_sets(specs, [subset for _, subset, _ in used])
-    kinds = [("skill" if isinstance(use, str) else "text") for use, _, _ in used]
-    prepare.read(specs, [Wanted(*split[1:], kind) for split, kind in zip(used, kinds, strict=True)])
-    tokenizer = pretrain.tokenizer_of(specs)
-    show([_counted(specs, tokenizer, *split) for split in used], tokenizer, config.show)
-    return made
-
-
-def _splits(config: Config) -> list[tuple[KnowledgeSource | str, str, str]]:
-    """What the recipe reads: (a knowledge source, `skill` or `test`; subset, split).
-
-    Fictitious rows that stand apart are another artifact's.
-    """
-    data = config.dataset
-    apart = data.skill.fictitious.subset
-    sources = [s for s in data.knowledge if not (apart and s.fictitious)]
-    found = [("skill", data.skill.subset, split) for split in data.skill.splits]
-    found += [(source, source.subset, source.split) for source in sources]
-    return found + [("test", test.subset, test.split) for test in data.tests]
-
-
-def _counted(
-    specs: Specs,
-    tokenizer: PreTrainedTokenizerBase,
-    use: KnowledgeSource | str,
-    subset: str,
-    split: str,
-) -> Counted:
-    """A split as it is trained on: cut or dropped where the recipe says so."""
-    data, name, root = specs.config.dataset, f"{subset}/{split}", specs.folder(subset)
-    if isinstance(use, KnowledgeSource):
-        found = text_rows(tokenizer, read_text(root, subset, split))
-        max_length = choices.knowledge_training(specs.config, use).max_length
-        name = f"{name} ({use.name})"
-    elif use == "skill":
-        read = read_skill(root, subset, split)
-        found = [skill_row(tokenizer, row, data.prompt) for row in read]
-        max_length = choices.skill_training(specs.config).max_length
-    else:
-        read = read_skill(root, subset, split)
-        prompts = [prompt_ids(tokenizer, row, data.prompt) for row in read]
-        found = [
-            TokenRow(ids, len(ids), row.number) for ids, row in zip(prompts, read, strict=True)
-        ]
-        max_length, name = None, f"{name} (test)"
-    longest = max(len(row.ids) for row in found)
-    try:
-        groups, cut = fitted([[row] for row in found], max_length or longest, data.overlong, name)
-    except PrereqError as error:  # training would stop here
-        return Counted(name, found, Cut(), str(error))
-    return Counted(name, [row for group in groups for row in group], cut)
-
-
-def data_sets(specs: Specs, subsets: Iterable[str]) -> list[Artifact]:
-    """What holds these subsets, each once: a folder or Hub id that is given, or rows made here."""
-    places = {place.path: place for place in map(specs.place, subsets)}
-    return [
-        place
-        if isinstance(place, Artifact)
-        else store.obtain(place, specs.settings.config, partial(write, specs.config))
-        for place in places.values()
-    ]
-
-
-def write(config: Config, folder: Path) -> dict[str, Any] | None:
-    """The rows of a data set that is made here, in the published layout; what its manifest says of it."""
-    data = config.dataset
-    if data.source == "custom":
-        return custom.write(folder, data, config.seed)
-    if data.source == "world":
-        from prereq.world import build
-
-        build.write(folder, data.world, data.task, config.seed)
-    else:
-        from prereq.world import cities
-
-        cities.write(folder, data.cities, config.seed)
-    return None
 
 
 def text(
