@@ -99,7 +99,8 @@ def test_a_method_that_needs_fictitious_rows_has_them_made(run_cli, mine):
     assert result.stderr.count("made  synth mine template-") == 1
     (synth,) = manifests(mine / "outputs", "synth")
     folder = next((mine / "outputs/mine/synth").iterdir())
-    rows = [json.loads(line) for line in open(folder / "fictitious_skill/train.jsonl")]
+    text = (folder / "fictitious_skill/train.jsonl").read_text("utf-8")
+    rows = [json.loads(line) for line in text.splitlines()]
     assert len(rows) == synth["synth"]["files"]["fictitious_skill/train.jsonl"]["rows"] == 10
     assert not {row["s_wiki_title"] for row in rows} & {f"Person {i}" for i in range(12)}
     trained = {m["name"]: m["summary"] for m in manifests(mine / "outputs", "skill")}
