@@ -48,6 +48,8 @@ class KnowledgeSource:
     fictitious: bool = MISSING
     version: int | None = None  # of a fictitious source that holds one of several versions
     versions: list[int] | None = None  # in YAML only: see `prereq.config.build.with_versions`
+    wordings: int | None = None  # of each fact, by the column wording; None: all. How familiar it
+    repeats: int = 1  # becomes follows from these: how often an epoch says each text
     training: Training = field(default_factory=Training)  # what differs from knowledge_training
 
 

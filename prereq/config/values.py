@@ -74,7 +74,11 @@ RANGES: dict[type, dict[str, Range]] = {
         "checkpoint_seconds": Range(0, 10**9),
         "processes": Range(1, 1024),
     },
-    KnowledgeSource: {"version": Range(0, 10**6)},
+    KnowledgeSource: {
+        "version": Range(0, 10**6),
+        "wordings": Range(1, 10**4),
+        "repeats": Range(1, 10**4),
+    },
     SkillRecipe: {"draw_group": Range(1, 10**7), "real_weight": Range(0)},
     DatasetConfig: {
         "knowledge_r": RANK,

@@ -95,6 +95,8 @@ def text_of(row: dict[str, Any], fault: Fault) -> str | None:
         fault(missing("text", row))
     elif not is_text(row["text"]):
         fault(f"text is {shown(row['text'])}; it must be a non-empty string")
+    elif (number := row.get("wording")) is not None and not (is_integer(number) and number >= 0):
+        fault(f"wording is {shown(row['wording'])}; it must be a whole number from 0, or left out")
     else:
         return row["text"]
     return None

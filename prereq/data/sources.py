@@ -29,6 +29,7 @@ __all__ = [
     "read_text",
     "read_topics",
     "read_values",
+    "read_wordings",
     "split_files",
     "text_place",
 ]
@@ -61,6 +62,7 @@ class _Split:
     file: str
     rows: list[Any] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
+    wordings: list[int | None] = field(default_factory=list)  # of texts
     problems: Problems = field(default_factory=Problems)
     counts: dict[str, int] = field(default_factory=dict)
 
@@ -71,6 +73,12 @@ _read: dict[tuple, tuple[tuple, _Split]] = {}  # with the size and time of chang
 def read_text(root: Path | str, subset: str, split: str) -> list[str]:
     """The texts of a knowledge split (column `text`). Raises BadRows."""
     return _right(root, subset, split, "text")
+
+
+def read_wordings(root: Path | str, subset: str, split: str) -> list[int | None]:
+    """Which wording of its fact each text of `read_text` is, from 0; None where no column says it."""
+    _right(root, subset, split, "text")
+    return list(_split(root, subset, split, "text").wordings)
 
 
 def read_skill(root: Path | str, subset: str, split: str) -> list[SkillRow]:
@@ -197,6 +205,7 @@ def _check(rows: reading.Numbered, found: _Split, text: bool) -> None:
         if right is not None:
             found.rows.append(right)
             found.numbers.append(number)
+            found.wordings.append(row.get("wording") if text else None)
     if not found.rows and not found.problems.count:
         found.problems.add(found.file, "no rows; a split needs at least one")
     found.counts = {"rows": len(found.rows), **checks.repeats(found.rows)}

@@ -113,6 +113,12 @@ def draw_group(config: Config) -> int:
     return config.dataset.skill.draw_group or next(n for n in range(16, 0, -1) if size % n == 0)
 
 
+def familiarity(source: KnowledgeSource) -> dict[str, int]:
+    """How often a fact of the source is told, where that is not simply every text once an epoch."""
+    told = {"wordings": source.wordings, "repeats": source.repeats}
+    return {name: n for name, n in told.items() if n is not None and (name, n) != ("repeats", 1)}
+
+
 def trained_jointly(config: Config, source: KnowledgeSource) -> list[KnowledgeSource]:
     """The sources whose LoRAs are trained in one pass with that of `source`."""
     return needed(config) if config.stage.together else [source]

@@ -118,12 +118,16 @@ class Specs:
     def knowledge(self, source: KnowledgeSource) -> Spec:
         """The knowledge LoRA of a source."""
         lora = self.config.adapter.knowledge
-        content = {
-            "base": self.base,
-            "data": self.rows(source.subset, source.split),
-            "training": choices.knowledge_training(self.config, source),
-            "seed": self.config.seed,
-        } | self._trained(lora)
+        content = (
+            {
+                "base": self.base,
+                "data": self.rows(source.subset, source.split),
+                "training": choices.knowledge_training(self.config, source),
+                "seed": self.config.seed,
+            }
+            | self._trained(lora)
+            | choices.familiarity(source)
+        )
         if lora.dropout and self.config.stage.together:  # what is dropped depends on the others
             content["together"] = [s.name for s in choices.trained_jointly(self.config, source)]
         labels = {"seed": self.config.seed, "form": source.form, "fictitious": source.fictitious}
@@ -172,12 +176,8 @@ class Specs:
         content = {
             "skill": self.skill,
             "base": self.base,
-            "plugs": {
-                source.name: self.knowledge(source) for source in choices.plugged(self.config)
-            },
-            "tests": [
-                {"test": test, "rows": self._asked(test)} for test in choices.tests(self.config)
-            ],
+            "plugs": {s.name: self.knowledge(s) for s in choices.plugged(self.config)},
+            "tests": [{"test": t, "rows": self._asked(t)} for t in choices.tests(self.config)],
         } | self._answering()
         return self._spec("generations", self.name, content, self._labels())
 

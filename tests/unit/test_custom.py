@@ -5,11 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from prereq.config import KnowledgeSource
 from prereq.data import custom
 from prereq.data.rows import UserRow
 from prereq.data.sources import read_skill, read_text
 from prereq.errors import PrereqError
 from prereq.stages import choices
+from prereq.stages.data.rows import text
+from prereq.stages.data.rows import told as knowledge_told
+from prereq.stages.data.sets import data_sets
+from prereq.stages.pretrain import tokenizer_of
 from prereq.stages.specs import Specs
 from prereq.synth.wording import state
 from tests.configs import composed
@@ -169,3 +174,26 @@ def test_a_recipe_without_lengths_and_groups_has_defaults(place, tmp_path):
         training = specs(place, lines(tmp_path, *ROWS), f"dataset.skill.training.batch_size={size}")
         assert choices.draw_group(training.config) == group
     assert json.loads(json.dumps(s.skill.content["objective"])) == {"draw_group": 16}
+
+
+def test_familiarity_is_how_many_wordings_and_how_often(place, tmp_path):
+    source = lines(tmp_path, *ROWS)
+
+    def told(*overrides):
+        s = specs(place, source, *overrides)
+        data_sets(s, ["knowledge"])
+        rows, counts = text(s, s.config.dataset.knowledge[0], tokenizer_of(s))
+        assert len(rows) == counts["rows"]
+        return s.knowledge(s.config.dataset.knowledge[0]).key, [tuple(row.ids) for row in rows]
+
+    made = f"output_dir={tmp_path / 'out'}"
+    key, rows = told(made, "dataset.knowledge.0.wordings=null")
+    one, few = told(made, "dataset.knowledge.0.wordings=1")
+    other, twice = told(made, "dataset.knowledge.0.wordings=1", "dataset.knowledge.0.repeats=2")
+    learnt = len(read_skill(next((tmp_path / "out/custom/data").iterdir()), "skill", "train"))
+    assert len(few) == learnt and set(few) < set(rows) and twice == few * 2
+    assert len({key, one, other}) == 3
+    (tmp_path / "knowledge").mkdir()
+    (tmp_path / "knowledge/real.jsonl").write_text(json.dumps({"text": "No number."}) + "\n")
+    with pytest.raises(PrereqError, match=r"real.jsonl line 1 has no column wording"):
+        knowledge_told(tmp_path, KnowledgeSource("real", "knowledge", "real", wordings=1), None)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
 from prereq.config import KnowledgeSource
 from prereq.data.rows import SkillRow
-from prereq.data.sources import read_skill, read_text
+from prereq.data.sources import read_skill, read_text, read_wordings, text_place
 from prereq.data.tokens import Cut, TokenRow, fitted, text_rows
 from prereq.errors import PrereqError
 from prereq.runtime.console import say
@@ -29,11 +30,34 @@ def text(
     specs: Specs, source: KnowledgeSource, tokenizer: PreTrainedTokenizerBase
 ) -> tuple[list[TokenRow], dict[str, Any]]:
     """The rows of a knowledge source, and what the manifest says of them."""
-    rows = text_rows(tokenizer, read_text(specs.folder(source.subset), source.subset, source.split))
     name = f"knowledge {source.name}"
+    rows = told(specs.folder(source.subset), source, tokenizer)
     return _fitted_text(
         rows, specs, choices.knowledge_training(specs.config, source).max_length, name
     )
+
+
+def told(
+    root: Path | str, source: KnowledgeSource, tokenizer: PreTrainedTokenizerBase
+) -> list[TokenRow]:
+    """The texts of a knowledge source as often as an epoch has them. Raises PrereqError.
+
+    How many wordings of a fact there are, and how often each is said, makes it more or less familiar.
+    """
+    numbers: list[int | None] = []
+    if source.wordings is not None:
+        numbers = read_wordings(root, source.subset, source.split)
+        if None in numbers:
+            place = text_place(root, source.subset, source.split, numbers.index(None))
+            raise PrereqError(
+                f"knowledge {source.name}: wordings={source.wordings} keeps so many wordings of a fact, and "
+                f"{place} has no column wording (a number from 0); leave wordings out, or have stage=synth "
+                "write the text"
+            )
+    rows = text_rows(tokenizer, read_text(root, source.subset, source.split))
+    if source.wordings is not None:
+        rows = [row for row in rows if numbers[row.number - 1] < source.wordings]
+    return rows * source.repeats
 
 
 def pretraining(

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from prereq.artifacts.spec import Artifact
 from prereq.config import Config, KnowledgeSource
-from prereq.data.sources import Wanted, read_skill, read_text
-from prereq.data.tokens import Cut, TokenRow, fitted, prompt_ids, skill_row, text_rows
+from prereq.data.sources import Wanted, read_skill
+from prereq.data.tokens import Cut, TokenRow, fitted, prompt_ids, skill_row
 from prereq.errors import PrereqError
 from prereq.report.rows import Counted, show
 from prereq.stages import choices, prepare, pretrain
+from prereq.stages.data.rows import told
 from prereq.stages.data.sets import data_sets
 from prereq.stages.specs import Specs
 
@@ -53,7 +54,7 @@ def _counted(
     """A split as it is trained on: cut or dropped where the recipe says so."""
     data, name, root = specs.config.dataset, f"{subset}/{split}", specs.folder(subset)
     if isinstance(use, KnowledgeSource):
-        found = text_rows(tokenizer, read_text(root, subset, split))
+        found = told(root, use, tokenizer)
         max_length = choices.knowledge_training(specs.config, use).max_length
         name = f"{name} ({use.name})"
     elif use == "skill":
