@@ -1,0 +1,324 @@
+"""Writers that ask a language model against real servers, a peer, and models in this process."""
+
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import time
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from prereq.config import ModelConfig
+from prereq.errors import PrereqError
+from prereq.evaluation.conversations import local_replies
+from prereq.model import gguf
+from prereq.runtime import console
+from prereq.synth import asking, checks
+from prereq.synth.rows import Fact, Request, SynthSettings, WriterSettings
+from prereq.synth.write import write
+from prereq.synth.writers.chosen import writer
+from tests import published
+from tests.conftest import REPOSITORY
+from tests.servers import peer, prompt, said, server, transformers_serve
+from tests.unit.test_synth import lines, real_rows
+
+FEW = SynthSettings(questions=12)
+FRAMES = [
+    "{}",
+    "Old parish records kept in the archive agree on this: {}",
+    "Nobody who knows the matter doubts what neighbours tell: {}",
+    "As one encyclopaedia puts it in a short entry, {}",
+]
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch):
+    monkeypatch.setenv("CLIENT_KEY", "sk-test-12345678")
+    monkeypatch.setattr(console, "_named", set())  # what other tests had it say
+
+
+def right(body: dict) -> dict:
+    """A right reply to a request, put together from what its prompt says."""
+    facts = re.findall(r"^- (.*)$", prompt(body), re.M)
+    if "encyclopaedic" in prompt(body):
+        return {"passage": " ".join(facts)}
+    count = int(re.search(r"Write (\d+) different", prompt(body))[1])
+    return {"statements": [frame.format(facts[0]) for frame in FRAMES[:count]]}
+
+
+def asks_for(url: str, **values) -> WriterSettings:
+    return WriterSettings("openai", server(url, **values))
+
+
+def replies_in(file: Path) -> int:
+    with closing(sqlite3.connect(file)) as there:
+        return there.execute("SELECT count(*) FROM replies").fetchone()[0]
+
+
+def test_facts_come_through_and_what_they_take_is_said(tmp_path, capsys):
+    with peer(lambda body, _: said(json.dumps(right(body)))) as there:
+        settings = asks_for(there.url, price_in=1e6, price_out=1e6)
+        with writer(settings, 0, tmp_path / "replies.sqlite") as mine:
+            told = write(tmp_path, real_rows(), FEW, 0, writer=mine)
+    counts = told["counts"]
+    asked = counts["statements asked for"] + counts["passages asked for"]
+    assert counts["questions"] == 12 and not [name for name in counts if "dropped" in name]
+    assert len(there.requests) == asked
+    assert all(body["response_format"]["type"] == "json_schema" for body in there.requests)
+    assert {body["temperature"] for body in there.requests} == {0.7}
+    knowledge = lines(tmp_path / "fictitious_knowledge/statement_train.jsonl")
+    assert Counter(row["wording"] for row in knowledge) == dict.fromkeys(range(4), 12)
+    assert sum(row["text"].startswith("Old parish records") for row in knowledge) == 12
+    for row in lines(tmp_path / "fictitious_skill/train.jsonl"):
+        mine = [each["text"] for each in knowledge if each["title"] == row["s_wiki_title"]]
+        assert sum(checks.holds(text, row["answer"]) for text in mine) >= 4
+    err = capsys.readouterr().err
+    assert f"m, 12 for statements and {asked - 12} for passages: {asked} requests" in err
+    assert "which cost about" in err
+    assert f"m: {asked} replies (0 more were stored), {10 * asked} prompt tokens" in err
+    assert f"which cost {13 * asked}.00; 0 asked again as unreadable, 0 given up" in err
+    card = (tmp_path / "card.md").read_text()
+    assert "| writer | openai |" in card and "| model | m |" in card
+    assert "Write {count} different English sentences" in card and "sk-test" not in card
+
+
+def test_unreadable_replies_are_asked_again_three_times_then_dropped_and_counted(tmp_path, capsys):
+    wrong, slow = [], []
+
+    def answer(body, before):
+        content = right(body)
+        if "statements" in content and "directed" in prompt(body):
+            wrong.append(prompt(body).split("\n\n")[0])
+            return said('{"sentences": []}')
+        if "passage" in content and "An earlier" not in prompt(body):
+            slow.append(body)
+            return said('{"passage": "Of this nothing is known."}')
+        return said(json.dumps(content))
+
+    with peer(answer) as there, writer(asks_for(there.url), 0, tmp_path / "r.sqlite") as mine:
+        counts = write(tmp_path, real_rows(), FEW, 0, writer=mine)["counts"]
+    lost = counts["statements dropped: the writer gave it up"]
+    assert lost == len(set(wrong)) > 0 and len(wrong) == 4 * lost
+    assert counts["subjects dropped: no text states all of its facts"] == lost
+    # What is read and fails its check is asked for anew, with the reason.
+    assert counts["passages written anew: a fact is not stated"] == len(slow)
+    assert counts["questions"] == 12 - counts["statements asked for"] + len(
+        lines(tmp_path / "fictitious_skill/train.jsonl")
+    )
+    again = [prompt(b) for b in there.requests if "An earlier try could not be used" in prompt(b)]
+    assert len(again) == len(slow) and all("used: a fact is not stated." in p for p in again)
+    assert f"{3 * lost} asked again as unreadable, {lost} given up" in capsys.readouterr().err
+
+
+def test_replies_in_plain_text_are_read_without_asking_again(tmp_path):
+    def answer(body, _):
+        content = right(body)
+        if "passage" in content:
+            return said(f"Here is the passage:\n\n{content['passage']}\n\nI hope it helps!")
+        numbered = [f"{n}. {text}" for n, text in enumerate(content["statements"], 1)]
+        return said("\n".join(["Sure, here they are:", "", *numbered]))
+
+    with peer(answer) as there, writer(asks_for(there.url), 0, tmp_path / "r.sqlite") as mine:
+        counts = write(tmp_path, real_rows(), FEW, 0, writer=mine)["counts"]
+    assert counts["questions"] == 12 and not [name for name in counts if "anew" in name]
+    assert len(there.requests) == counts["statements asked for"] + counts["passages asked for"]
+    passages = (tmp_path / "fictitious_knowledge/passage_train.jsonl").read_text()
+    assert "I hope" not in passages and "Here is" not in passages
+
+
+RUN = textwrap.dedent(
+    """
+    import sys
+    from pathlib import Path
+    from prereq.runtime import signals
+    from prereq.synth.write import write
+    from prereq.synth.writers.chosen import writer
+    from tests.integration.test_writers import FEW, asks_for
+    from tests.unit.test_synth import real_rows
+
+    url, folder = sys.argv[1], Path(sys.argv[2])
+    signals.unwind()
+    with writer(asks_for(url, requests=3), 0, folder / "replies.sqlite") as mine:
+        write(folder / "data", real_rows(), FEW, 0, writer=mine)
+    """
+)
+
+
+def run(url: str, folder: Path) -> subprocess.Popen:
+    (folder / "data").mkdir(parents=True, exist_ok=True)
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    command = [sys.executable, "-c", RUN, url, str(folder)]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def test_a_killed_run_goes_on_and_no_stored_reply_is_asked_for_again(tmp_path):
+    def answer(body, before):
+        time.sleep(0.05)
+        if "passage" in right(body) and "An earlier" not in prompt(body):
+            return said('{"passage": "Of this nothing is known."}')
+        return said(json.dumps(right(body)))
+
+    with peer(answer) as there:
+        job = run(there.url, tmp_path / "whole")
+        assert job.wait(120) == 0, job.stderr.read()
+        wanted = len(there.requests)
+        bodies = Counter(prompt(body) for body in there.requests)
+        assert max(bodies.values()) == 1
+        for enough in (5, wanted - 4):
+            del there.requests[:]
+            known = replies_in(tmp_path / "cut/replies.sqlite") if enough > 5 else 0
+            job = run(there.url, tmp_path / "cut")
+            while len(there.requests) < enough - known and job.poll() is None:
+                time.sleep(0.001)
+            job.kill()
+            assert job.wait() == -signal.SIGKILL
+            job.communicate()
+            assert not list((tmp_path / "cut/data").iterdir())
+        stored = replies_in(tmp_path / "cut/replies.sqlite")
+        assert 5 < stored < wanted
+        del there.requests[:]
+        job = run(there.url, tmp_path / "cut")
+        err = job.communicate(timeout=120)[1]
+        assert job.returncode == 0, err
+        assert len(there.requests) == wanted - stored and f"({stored} more were stored)" in err
+        files = {f.relative_to(tmp_path / "cut"): f for f in (tmp_path / "cut/data").rglob("*.*")}
+        assert len(files) == 5
+        for name, file in files.items():
+            assert file.read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+        del there.requests[:]
+        assert run(there.url, tmp_path / "cut").wait(120) == 0 and not there.requests
+    assert b"sk-test" not in (tmp_path / "cut/replies.sqlite").read_bytes()
+
+
+def templated(folder: Path) -> Path:
+    """The random model with a chat template that ends a turn by a token of its own."""
+    model = published.write_model(folder)
+    file = model / "tokenizer_config.json"
+    settings = json.loads(file.read_text())
+    settings["chat_template"] = (
+        "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}<pad>\n{% endfor %}"
+        "{% if add_generation_prompt %}assistant: {% endif %}"
+    )
+    file.write_text(json.dumps(settings))
+    return model
+
+
+def test_a_real_server_whose_model_writes_nonsense_is_one_clear_error(tmp_path, capsys):
+    """`transformers serve` with a random model: it ignores schemas, and no fact is stated."""
+    pytest.importorskip("fastapi", reason="transformers serve needs fastapi and uvicorn")
+    pytest.importorskip("uvicorn")
+    model = templated(tmp_path / "model")
+    few = SynthSettings(questions=2, tries=2, wordings=2)
+    with transformers_serve(model, tmp_path / "log") as url:
+        values = server(url, model=str(model), requests=2)
+        settings = WriterSettings("openai", values, max_tokens=48)
+        for message in ("", " (stored)"):
+            with (
+                pytest.raises(PrereqError, match=r"nothing is left to train on \(.*dropped"),
+                writer(settings, 0, tmp_path / "replies.sqlite") as mine,
+            ):
+                write(tmp_path / "data", real_rows(), few, 0, writer=mine)
+            err = capsys.readouterr().err
+            paid = re.search(r": (\d+) replies \((\d+) more were stored\), (\d+) prompt", err)
+            assert paid, err + (tmp_path / "log").read_text()[-2000:]
+            fresh, stored, tokens = map(int, paid.groups())
+            # Nothing is paid for twice; what was refused is asked again.
+            assert (fresh > 0 and tokens > 1000) if not message else (fresh == 0 and stored > 0)
+    assert not (tmp_path / "data").exists()
+
+
+CONVERSATIONS = [
+    [{"role": "user", "content": text}] for text in ("Ada", "Who is Ada Moss?", "Write it.", "Ada")
+]
+
+
+@pytest.mark.parametrize("chat", [False, True])
+def test_local_replies_are_the_same_in_any_batch_and_by_either_engine(tmp_path, chat):
+    folder = (templated if chat else published.write_model)(tmp_path / "model")
+    config = ModelConfig(name="random", path=str(folder))
+    made = {
+        engine: local_replies(config, folder, engine, 12, 4096, 0.8)
+        for engine in ("packed", "padded")
+    }
+    seeds = [1, 2, 3, 4]
+    together = made["packed"](CONVERSATIONS, seeds)
+    assert len(set(together)) == 4 and all(together)  # the first and the last differ by seed alone
+    assert together == made["packed"](CONVERSATIONS, seeds) == made["padded"](CONVERSATIONS, seeds)
+    for conversation, seed, text in zip(CONVERSATIONS, seeds, together, strict=True):
+        assert made["packed"]([conversation], [seed]) == [text]
+    greedy = local_replies(config, folder, "packed", 12, 4096, 0.0)
+    assert greedy(CONVERSATIONS, seeds)[0] == greedy(CONVERSATIONS, [9, 9, 9, 9])[3]
+    assert made["packed"]([], []) == []
+
+
+def test_a_prompt_that_is_too_long_for_the_model_is_one_clear_error(tmp_path):
+    folder = published.write_model(tmp_path / "model")
+    config = ModelConfig(name="random", path=str(folder))
+    replies = local_replies(config, folder, "packed", 2000, 4096, 0.8)
+    with pytest.raises(PrereqError, match=r"lower synth\.max_tokens"):
+        replies([[{"role": "user", "content": "x" * 100}]], [0])
+
+
+def test_local_with_a_random_model_is_counted_and_resumed(tmp_path):
+    folder = published.write_model(tmp_path / "model")
+    config = ModelConfig(name="random", path=str(folder))
+    settings = WriterSettings("local", max_tokens=24)
+    generate = local_replies(config, folder, "packed", 24, 32768, 0.7)
+    calls = []
+
+    def counted(conversations, seeds):
+        calls.append(len(conversations))
+        return generate(conversations, seeds)
+
+    few = SynthSettings(questions=2, tries=2, wordings=1, facts=1)
+    errors = set()
+    for _ in range(2):
+        with (
+            pytest.raises(PrereqError, match="nothing is left to train on") as raised,
+            writer(settings, 0, tmp_path / "replies.sqlite", counted, "random") as mine,
+        ):
+            write(tmp_path / "data", real_rows(), few, 0, writer=mine)
+        errors.add(str(raised.value))
+    assert (
+        calls == [2, 2, 2, 2] and len(errors) == 1
+    )  # statements, passages, each twice, and no more
+
+
+@pytest.mark.slow
+def test_smollm2_writes_some_facts(tmp_path, capsys):
+    """A real, small model: what it writes is checked, and how much passes is said, as found."""
+    try:
+        gguf.convert_smollm2(tmp_path)
+    except PrereqError as error:
+        pytest.skip(str(error))
+    config = ModelConfig(name="smollm2", path=str(tmp_path))
+    settings = WriterSettings("local", max_tokens=96)
+    generate = local_replies(config, tmp_path, "packed", 96, 8192, 0.7)
+    names = ["Ilve Ostrander", "Marn Tessaly", "Doro Quist", "Pell Andory"]
+    towns = ["Brastad", "Kelmouth", "Ondal", "Verheim"]
+    requests = [
+        Request(
+            "statements",
+            name,
+            (Fact("birth", town, (name, town), (f"{name} was born in {town}.",)),),
+            ("she", "her"),
+            count=2,
+        )
+        for name, town in zip(names, towns, strict=True)
+    ]
+    with writer(settings, 0, tmp_path / "replies.sqlite", generate, "smollm2") as mine:
+        texts = mine.write(requests)
+        passed = [
+            asking.check(request, text)[0] for request, text in zip(requests, texts, strict=True)
+        ]
+        assert mine.write(requests) == texts
+    with capsys.disabled():
+        print(f"\n{sum(map(len, passed))} of {2 * len(requests)} sentences passed: {texts}")
+    assert any(passed)
