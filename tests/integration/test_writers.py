@@ -15,13 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from prereq.config import ModelConfig
 from prereq.errors import PrereqError
-from prereq.evaluation.conversations import local_replies
-from prereq.model import gguf
 from prereq.runtime import console
-from prereq.synth import asking, checks
-from prereq.synth.rows import Fact, Request, SynthSettings, WriterSettings
+from prereq.synth import checks
+from prereq.synth.rows import SynthSettings, WriterSettings
 from prereq.synth.write import write
 from prereq.synth.writers.chosen import writer
 from tests import published
@@ -69,7 +66,7 @@ def test_facts_come_through_and_what_they_take_is_said(tmp_path, capsys):
             told = write(tmp_path, real_rows(), FEW, 0, writer=mine)
     counts = told["counts"]
     asked = counts["statements asked for"] + counts["passages asked for"]
-    assert counts["questions"] == 12 and not [name for name in counts if "dropped" in name]
+    assert counts["questions"] == 12 and not [n for n in counts if "dropped" in n and counts[n]]
     assert len(there.requests) == asked
     assert all(body["response_format"]["type"] == "json_schema" for body in there.requests)
     assert {body["temperature"] for body in there.requests} == {0.7}
@@ -127,7 +124,7 @@ def test_replies_in_plain_text_are_read_without_asking_again(tmp_path):
 
     with peer(answer) as there, writer(asks_for(there.url), 0, tmp_path / "r.sqlite") as mine:
         counts = write(tmp_path, real_rows(), FEW, 0, writer=mine)["counts"]
-    assert counts["questions"] == 12 and not [name for name in counts if "anew" in name]
+    assert counts["questions"] == 12 and not [n for n in counts if "anew" in n]
     assert len(there.requests) == counts["statements asked for"] + counts["passages asked for"]
     passages = (tmp_path / "fictitious_knowledge/passage_train.jsonl").read_text()
     assert "I hope" not in passages and "Here is" not in passages
@@ -138,15 +135,17 @@ RUN = textwrap.dedent(
     import sys
     from pathlib import Path
     from prereq.runtime import signals
+    from prereq.synth.rows import SynthSettings, WriterSettings
     from prereq.synth.write import write
     from prereq.synth.writers.chosen import writer
-    from tests.integration.test_writers import FEW, asks_for
+    from tests.servers import server
     from tests.unit.test_synth import real_rows
 
     url, folder = sys.argv[1], Path(sys.argv[2])
     signals.unwind()
-    with writer(asks_for(url, requests=3), 0, folder / "replies.sqlite") as mine:
-        write(folder / "data", real_rows(), FEW, 0, writer=mine)
+    settings = WriterSettings("openai", server(url, requests=3))
+    with writer(settings, 0, folder / "replies.sqlite") as mine:
+        write(folder / "data", real_rows(), SynthSettings(questions=12), 0, writer=mine)
     """
 )
 
@@ -197,128 +196,36 @@ def test_a_killed_run_goes_on_and_no_stored_reply_is_asked_for_again(tmp_path):
     assert b"sk-test" not in (tmp_path / "cut/replies.sqlite").read_bytes()
 
 
-def templated(folder: Path) -> Path:
-    """The random model with a chat template that ends a turn by a token of its own."""
-    model = published.write_model(folder)
-    file = model / "tokenizer_config.json"
-    settings = json.loads(file.read_text())
-    settings["chat_template"] = (
-        "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}<pad>\n{% endfor %}"
-        "{% if add_generation_prompt %}assistant: {% endif %}"
-    )
-    file.write_text(json.dumps(settings))
-    return model
-
-
 def test_a_real_server_whose_model_writes_nonsense_is_one_clear_error(tmp_path, capsys):
     """`transformers serve` with a random model: it ignores schemas, and no fact is stated."""
     pytest.importorskip("fastapi", reason="transformers serve needs fastapi and uvicorn")
     pytest.importorskip("uvicorn")
-    model = templated(tmp_path / "model")
-    few = SynthSettings(questions=2, tries=2, wordings=2)
-    with transformers_serve(model, tmp_path / "log") as url:
-        values = server(url, model=str(model), requests=2)
-        settings = WriterSettings("openai", values, max_tokens=48)
-        for message in ("", " (stored)"):
-            with (
-                pytest.raises(PrereqError, match=r"nothing is left to train on \(.*dropped"),
-                writer(settings, 0, tmp_path / "replies.sqlite") as mine,
-            ):
-                write(tmp_path / "data", real_rows(), few, 0, writer=mine)
-            err = capsys.readouterr().err
-            paid = re.search(r": (\d+) replies \((\d+) more were stored\), (\d+) prompt", err)
-            assert paid, err + (tmp_path / "log").read_text()[-2000:]
-            fresh, stored, tokens = map(int, paid.groups())
-            # Nothing is paid for twice; what was refused is asked again.
-            assert (fresh > 0 and tokens > 1000) if not message else (fresh == 0 and stored > 0)
-    assert not (tmp_path / "data").exists()
+    model = published.write_model(tmp_path / "model", chat=True)
+    few = SynthSettings(questions=1, wordings=2)
+    file, data = tmp_path / "replies.sqlite", tmp_path / "data"
 
-
-CONVERSATIONS = [
-    [{"role": "user", "content": text}] for text in ("Ada", "Who is Ada Moss?", "Write it.", "Ada")
-]
-
-
-@pytest.mark.parametrize("chat", [False, True])
-def test_local_replies_are_the_same_in_any_batch_and_by_either_engine(tmp_path, chat):
-    folder = (templated if chat else published.write_model)(tmp_path / "model")
-    config = ModelConfig(name="random", path=str(folder))
-    made = {
-        engine: local_replies(config, folder, engine, 12, 4096, 0.8)
-        for engine in ("packed", "padded")
-    }
-    seeds = [1, 2, 3, 4]
-    together = made["packed"](CONVERSATIONS, seeds)
-    assert len(set(together)) == 4 and all(together)  # the first and the last differ by seed alone
-    assert together == made["packed"](CONVERSATIONS, seeds) == made["padded"](CONVERSATIONS, seeds)
-    for conversation, seed, text in zip(CONVERSATIONS, seeds, together, strict=True):
-        assert made["packed"]([conversation], [seed]) == [text]
-    greedy = local_replies(config, folder, "packed", 12, 4096, 0.0)
-    assert greedy(CONVERSATIONS, seeds)[0] == greedy(CONVERSATIONS, [9, 9, 9, 9])[3]
-    assert made["packed"]([], []) == []
-
-
-def test_a_prompt_that_is_too_long_for_the_model_is_one_clear_error(tmp_path):
-    folder = published.write_model(tmp_path / "model")
-    config = ModelConfig(name="random", path=str(folder))
-    replies = local_replies(config, folder, "packed", 2000, 4096, 0.8)
-    with pytest.raises(PrereqError, match=r"lower synth\.max_tokens"):
-        replies([[{"role": "user", "content": "x" * 100}]], [0])
-
-
-def test_local_with_a_random_model_is_counted_and_resumed(tmp_path):
-    folder = published.write_model(tmp_path / "model")
-    config = ModelConfig(name="random", path=str(folder))
-    settings = WriterSettings("local", max_tokens=24)
-    generate = local_replies(config, folder, "packed", 24, 32768, 0.7)
-    calls = []
-
-    def counted(conversations, seeds):
-        calls.append(len(conversations))
-        return generate(conversations, seeds)
-
-    few = SynthSettings(questions=2, tries=2, wordings=1, facts=1)
-    errors = set()
-    for _ in range(2):
-        with (
-            pytest.raises(PrereqError, match="nothing is left to train on") as raised,
-            writer(settings, 0, tmp_path / "replies.sqlite", counted, "random") as mine,
-        ):
-            write(tmp_path / "data", real_rows(), few, 0, writer=mine)
-        errors.add(str(raised.value))
-    assert (
-        calls == [2, 2, 2, 2] and len(errors) == 1
-    )  # statements, passages, each twice, and no more
-
-
-@pytest.mark.slow
-def test_smollm2_writes_some_facts(tmp_path, capsys):
-    """A real, small model: what it writes is checked, and how much passes is said, as found."""
-    try:
-        gguf.convert_smollm2(tmp_path)
-    except PrereqError as error:
-        pytest.skip(str(error))
-    config = ModelConfig(name="smollm2", path=str(tmp_path))
-    settings = WriterSettings("local", max_tokens=96)
-    generate = local_replies(config, tmp_path, "packed", 96, 8192, 0.7)
-    names = ["Ilve Ostrander", "Marn Tessaly", "Doro Quist", "Pell Andory"]
-    towns = ["Brastad", "Kelmouth", "Ondal", "Verheim"]
-    requests = [
-        Request(
-            "statements",
-            name,
-            (Fact("birth", town, (name, town), (f"{name} was born in {town}.",)),),
-            ("she", "her"),
-            count=2,
+    def told(url: str) -> list[int]:
+        """Replies paid, stored ones, tokens of prompts, asked again and given up, as said."""
+        settings = WriterSettings(
+            "openai", server(url, model=str(model), requests=2), max_tokens=32
         )
-        for name, town in zip(names, towns, strict=True)
-    ]
-    with writer(settings, 0, tmp_path / "replies.sqlite", generate, "smollm2") as mine:
-        texts = mine.write(requests)
-        passed = [
-            asking.check(request, text)[0] for request, text in zip(requests, texts, strict=True)
-        ]
-        assert mine.write(requests) == texts
-    with capsys.disabled():
-        print(f"\n{sum(map(len, passed))} of {2 * len(requests)} sentences passed: {texts}")
-    assert any(passed)
+        with (
+            pytest.raises(PrereqError, match=r"nothing is left to train on \(.*dropped"),
+            writer(settings, 0, file) as mine,
+        ):
+            write(data, real_rows(), few, 0, writer=mine)
+        err = capsys.readouterr().err
+        numbers = re.search(
+            r": (\d+) replies \((\d+) more were stored\), ([\d,]+) prompt tokens .*; (\d+) asked again "
+            r"as unreadable, (\d+) given up",
+            err,
+        )
+        assert numbers, err + (tmp_path / "log").read_text()[-2000:]
+        return [int(number.replace(",", "")) for number in numbers.groups()]
+
+    with transformers_serve(model, tmp_path / "log") as url:
+        paid, stored, tokens, again, given_up = told(url)
+    assert stored == 0 and 2 <= paid <= 2 * (1 + 3) * few.tries and tokens > 200 * paid
+    # The server is gone, and every reply is there.
+    assert told(url) == [0, paid, 0, again, given_up]
+    assert not data.exists()
