@@ -23,7 +23,8 @@ from prereq.synth.write import write
 from prereq.synth.writers.chosen import writer
 from tests import published
 from tests.conftest import REPOSITORY
-from tests.servers import peer, prompt, said, server, transformers_serve
+from tests.servers import peer, prompt, refused, said, server, transformers_serve
+from tests.unit import test_synth_long
 from tests.unit.test_synth import lines, real_rows
 
 FEW = SynthSettings(questions=12)
@@ -106,9 +107,7 @@ def test_unreadable_replies_are_asked_again_three_times_then_dropped_and_counted
     assert counts["subjects dropped: no text states all of its facts"] == lost
     # What is read and fails its check is asked for anew, with the reason.
     assert counts["passages written anew: a fact is not stated"] == len(slow)
-    assert counts["questions"] == 12 - counts["statements asked for"] + len(
-        lines(tmp_path / "fictitious_skill/train.jsonl")
-    )
+    assert counts["questions"] == len(lines(tmp_path / "fictitious_skill/train.jsonl")) < 12
     again = [prompt(b) for b in there.requests if "An earlier try could not be used" in prompt(b)]
     assert len(again) == len(slow) and all("used: a fact is not stated." in p for p in again)
     assert f"{3 * lost} asked again as unreadable, {lost} given up" in capsys.readouterr().err
@@ -128,6 +127,42 @@ def test_replies_in_plain_text_are_read_without_asking_again(tmp_path):
     assert len(there.requests) == counts["statements asked for"] + counts["passages asked for"]
     passages = (tmp_path / "fictitious_knowledge/passage_train.jsonl").read_text()
     assert "I hope" not in passages and "Here is" not in passages
+
+
+def test_a_server_that_ends_it_is_one_clear_error_and_what_was_paid_is_said_and_kept(
+    tmp_path, capsys
+):
+    def answer(body, before):
+        return said(json.dumps(right(body))) if before < 5 else refused(401, "no more credit")
+
+    (tmp_path / "data").mkdir()
+    file = tmp_path / "replies.sqlite"
+    with (
+        peer(answer) as there,
+        pytest.raises(PrereqError, match=r"synth\.server\.url=.*no more credit.*export CLIENT_KEY"),
+        writer(asks_for(there.url, requests=1), 0, file) as mine,
+    ):
+        write(tmp_path / "data", real_rows(), FEW, 0, writer=mine)
+    assert not list((tmp_path / "data").iterdir()) and replies_in(file) == 5
+    assert "m: 5 replies (0 more were stored)" in capsys.readouterr().err
+
+
+def test_long_form_is_asked_for_each_version_without_what_the_others_say(tmp_path):
+    with (
+        peer(lambda body, _: said(json.dumps(right(body)))) as there,
+        writer(asks_for(there.url), 0, tmp_path / "r.sqlite") as mine,
+    ):
+        few = SynthSettings(versions=2, wordings=2, passages=2)
+        counts = write(tmp_path, test_synth_long.ROWS, few, 0, writer=mine)["counts"]
+    assert counts["subjects"] == 3 and counts["values of one version in a text of another"] == 0
+    asked = [prompt(body) for body in there.requests]
+    passages = [text for text in asked if "encyclopaedic" in text]
+    assert len(passages) == counts["passages asked for"] == 3 * 2 * 2
+    assert sum("unlike 1 earlier such" in text for text in passages) == 3 * 2
+    assert all("Don't use any of these words: " in text for text in asked)
+    for version in (0, 1):
+        rows = lines(tmp_path / f"fictitious_knowledge/statement_train_v{version}.jsonl")
+        assert len(rows) == counts["facts"]  # of two versions, in two wordings each
 
 
 RUN = textwrap.dedent(
