@@ -56,8 +56,11 @@ def write_all(folder: Path) -> Path:
     return folder
 
 
-def write_model(folder: Path) -> Path:
-    """A random two-layer Llama with a byte-level tokenizer, as `from_pretrained` reads it."""
+def write_model(folder: Path, chat: bool = False) -> Path:
+    """A random two-layer Llama with a byte-level tokenizer, as `from_pretrained` reads it.
+
+    With `chat` it has a chat template that ends a turn with a token that is not the end of a text.
+    """
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -71,6 +74,11 @@ def write_model(folder: Path) -> Path:
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token="<pad>", bos_token="<s>", eos_token="</s>"
     )
+    if chat:
+        fast.chat_template = (
+            "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}<pad>\n{% endfor %}"
+            "{% if add_generation_prompt %}assistant: {% endif %}"
+        )
     fast.save_pretrained(folder)
     torch.manual_seed(0)
     config = LlamaConfig(

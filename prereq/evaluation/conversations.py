@@ -42,7 +42,7 @@ def local_replies(
             return []
         if not loaded:
             tokenizer = load_tokenizer(base, model)
-            _end_at_turn(tokenizer)
+            end_at_turn(tokenizer)
             settings = EvalConfig(
                 name="local", max_new_tokens=max_tokens, tokens_per_batch=tokens_per_batch
             )
@@ -50,7 +50,7 @@ def local_replies(
                 (tokenizer, engine(settings, model, training_engine, base, tokenizer, longest))
             )
         tokenizer, answer = loaded
-        prompts = [_prompt(tokenizer, messages) for messages in conversations]
+        prompts = [conversation_ids(tokenizer, messages) for messages in conversations]
         choose = by_prompt(temperature, top_p, seeds, max_tokens) if temperature else greedy
         with progress(f"write with {model.name}", len(prompts)) as advance:
             answers = answer((), prompts, advance, choose)
@@ -60,7 +60,7 @@ def local_replies(
     return reply
 
 
-def _prompt(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[int]:
+def conversation_ids(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[int]:
     """Token ids of a conversation up to where the reply begins."""
     if tokenizer.chat_template is None:
         said = [(ASKED if m["role"] == "user" else f"{REPLIED} ") + m["content"] for m in messages]
@@ -74,7 +74,7 @@ def _first(text: str) -> str:
     return text.partition(f"\n{ASKED.strip()}")[0].strip()
 
 
-def _end_at_turn(tokenizer: PreTrainedTokenizerBase) -> None:
+def end_at_turn(tokenizer: PreTrainedTokenizerBase) -> None:
     """Have generation end where the chat template ends a turn, if that is with a token of its own."""
     if tokenizer.chat_template is None:
         return
