@@ -29,7 +29,7 @@ from prereq.config.compose import Composer, conf_dir, register_schema
 from prereq.config.files import reason
 from prereq.errors import BUG, ConfigError, Failed, Preempted, explained
 from prereq.runtime import ranks, signals, sweeps
-from prereq.runtime.console import console
+from prereq.runtime.console import console, say
 from prereq.stages import identity
 
 STAGES = {
@@ -122,6 +122,8 @@ def _main(words: list[str]) -> None:
         args.overrides, folder = check(args)
         if not args.cfg:
             _make(folder)
+            if not args.multirun:  # jobs may run elsewhere
+                say("loading", "PyTorch")  # which takes seconds
     signals.unwind()
     try:
         with signals.unaltered():

@@ -26,6 +26,7 @@ def check(experiments: Sequence[Specs]) -> None:
     if not any(generates(s) or trains_skill(s) or missing_knowledge(s) for s in experiments):
         return
     rows = data.data_set(first)
+    pretrain.libraries(first.base)
     tokenizer, shape = pretrain.tokenizer_of(first), _shape(first)
     ranks.on_main_process(lambda: _check(experiments, rows, tokenizer, shape))
 

@@ -5,14 +5,19 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prereq.artifacts import store
-from prereq.artifacts.spec import Artifact
+from prereq.artifacts import audit, store
+from prereq.artifacts.spec import Artifact, Spec
 from prereq.config import Architecture, Config
+from prereq.errors import PrereqError
 from prereq.model.numerics import ROWS
-from prereq.runtime import ranks
+from prereq.runtime import ranks, signals
+from prereq.runtime.console import say
 from prereq.stages import choices
 from prereq.stages.data import data_set, pretraining
 from prereq.stages.specs import Specs
@@ -48,7 +53,8 @@ def _trained(specs: Specs) -> Artifact:
     training = choices.pretraining(config)
 
     def make(folder: Path, tracker: Tracker) -> dict:
-        import torch  # here, because what is found needs none of it
+        libraries()  # here, because what is found needs none of it
+        import torch
         from transformers import LlamaForCausalLM
         from transformers.utils.logging import disable_progress_bar
 
@@ -70,6 +76,30 @@ def _trained(specs: Specs) -> Artifact:
         return {"summary": summary | counts}
 
     return obtain(specs.base, specs.settings, make, uses=[data], collective=True)
+
+
+def libraries(base: Spec | Artifact | None = None) -> None:
+    """Import all that trains and answers, and say so: seconds in which there is nothing else to say.
+
+    Meanwhile a thread reads `base`, which is verified next: reading and hashing leave the interpreter
+    free, and a file's digest is kept.
+    """
+    if "prereq.training.loop" in sys.modules:
+        return
+    say("loading", "transformers and PEFT")
+    reading = threading.Thread(target=_read, args=(base,), daemon=True)
+    reading.start()
+    with signals.imports():
+        import prereq.model.loading
+        import prereq.training.loop  # noqa: F401
+    reading.join()
+
+
+def _read(base: Spec | Artifact | None) -> None:
+    """Verify a base model that is there; what is wrong with it is found again where it can be said."""
+    with suppress(PrereqError):
+        if isinstance(base, Spec) and ranks.is_main() and (found := store.find(base)):
+            audit.verify(found)
 
 
 def planned(
