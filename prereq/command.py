@@ -119,11 +119,12 @@ def _main(words: list[str]) -> None:
         print(_help(Composer("config", args.config_dir)))
         return
     if not (args.hydra_help or args.shell_completion or args.info):
-        args.overrides, folder = check(args)
+        args.overrides, folder, stage = check(args)
         if not args.cfg:
             _make(folder)
-            if not args.multirun:  # jobs may run elsewhere
-                say("loading", "PyTorch")  # which takes seconds
+            # That takes seconds. A report needs none, and the jobs of a sweep may run elsewhere.
+            if stage not in (None, "report"):
+                say("loading", "PyTorch")
     signals.unwind()
     try:
         with signals.unaltered():

@@ -45,7 +45,8 @@ class Cut:
 def text_rows(tokenizer, texts: Iterable[str]) -> list[TokenRow]:
     """Plain text: `<bos>text<eos>`, a label on every token but the first. Numbered from 1."""
     encoded = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
-    return [TokenRow(_enclose(tokenizer, ids), 1, n) for n, ids in enumerate(encoded, 1)]
+    start, end = _ends(tokenizer)
+    return [TokenRow([*start, *ids, *end], 1, n) for n, ids in enumerate(encoded, 1)]
 
 
 def skill_row(tokenizer, row: SkillRow) -> TokenRow:
@@ -53,9 +54,8 @@ def skill_row(tokenizer, row: SkillRow) -> TokenRow:
     encoded = tokenizer(row.text, add_special_tokens=False, return_offsets_mapping=True)
     prompt = len(row.prompt)
     masked = sum(end <= prompt for _, end in encoded["offset_mapping"])
-    ids = _enclose(tokenizer, encoded["input_ids"])
-    start = masked + (tokenizer.bos_token_id is not None)
-    return TokenRow(ids, start, row.number)
+    start, end = _ends(tokenizer)
+    return TokenRow([*start, *encoded["input_ids"], *end], len(start) + masked, row.number)
 
 
 def fitted(
@@ -101,10 +101,11 @@ def fitted(
 
 def prompt_ids(tokenizer, prompt: str) -> list[int]:
     """`<bos>` (exactly one) and the prompt."""
-    ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-    return ids if tokenizer.bos_token_id is None else [tokenizer.bos_token_id, *ids]
+    start, _ = _ends(tokenizer)
+    return [*start, *tokenizer(prompt, add_special_tokens=False)["input_ids"]]
 
 
-def _enclose(tokenizer, ids: list[int]) -> list[int]:
-    start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
-    return [*start, *ids, tokenizer.eos_token_id]
+def _ends(tokenizer) -> tuple[list[int], list[int]]:
+    """What stands before a text and after it. A tokenizer looks its own tokens up at every question."""
+    first = tokenizer.bos_token_id
+    return [] if first is None else [first], [tokenizer.eos_token_id]
