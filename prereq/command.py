@@ -10,6 +10,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from string import Template
 
@@ -52,8 +53,12 @@ def run(cfg: DictConfig) -> float | None:
     try:
         with sweeps.recorded() as job, signals.unaltered():
 
-            def compose(overrides: Sequence[str]) -> DictConfig:
+            @cache  # a pipeline's methods are composed to be run, and again as the recipe has them
+            def composed(overrides: tuple[str, ...]) -> DictConfig:
                 return hydra.compose(context.job.config_name, list(overrides))
+
+            def compose(overrides: Sequence[str]) -> DictConfig:
+                return composed(tuple(overrides))
 
             overrides = list(context.overrides.task)
             methods = compared(cfg, overrides, compose)
