@@ -113,8 +113,8 @@ def prepare(names: list[str], ready: Path, checkout: Path) -> Path:
             console.print(f"making the base model and the data of {' '.join(words)}")
             ends(["stage=pretrain", *words], ready, checkout, 0)
             first_step(WORDS[f"{kind}_cpt"], ready, checkout)  # makes the data as well
-    for scratch in ready.glob("*/*/knowledge"):
-        shutil.rmtree(scratch)
+            for begun in ready.glob("*/*/knowledge"):  # no sign of a step of another command
+                shutil.rmtree(begun)
     return ready
 
 
