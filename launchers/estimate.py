@@ -51,7 +51,7 @@ def main() -> None:
         return
     register_schema()
     try:
-        overrides, _ = check(arguments(asked.overrides)[0])
+        overrides, *_ = check(arguments(asked.overrides)[0])
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
             config = composed(overrides)
         title = f"{config.dataset.name} with {config.model.name}"

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from string import Template
 
@@ -29,7 +30,7 @@ from prereq.config.compose import Composer, conf_dir, register_schema
 from prereq.config.files import reason
 from prereq.errors import BUG, ConfigError, Failed, Preempted, explained
 from prereq.runtime import ranks, signals, sweeps
-from prereq.runtime.console import console
+from prereq.runtime.console import console, say
 from prereq.stages import identity
 
 STAGES = {
@@ -54,8 +55,12 @@ def run(cfg: DictConfig) -> float | None:
     try:
         with sweeps.recorded() as job, signals.unaltered():
 
-            def compose(overrides: Sequence[str]) -> DictConfig:
+            @cache  # a pipeline's methods are composed to be run, and again as the recipe has them
+            def composed(overrides: tuple[str, ...]) -> DictConfig:
                 return hydra.compose(context.job.config_name, list(overrides))
+
+            def compose(overrides: Sequence[str]) -> DictConfig:
+                return composed(tuple(overrides))
 
             overrides = list(context.overrides.task)
             methods = compared(cfg, overrides, compose)
@@ -121,9 +126,12 @@ def _main(words: list[str]) -> None:
         print(_help(Composer("config", args.config_dir)))
         return
     if not (args.hydra_help or args.shell_completion or args.info):
-        args.overrides, folder = check(args)
+        args.overrides, folder, stage = check(args)
         if not args.cfg:
             _make(folder)
+            # That takes seconds. A report needs none, and the jobs of a sweep may run elsewhere.
+            if stage not in (None, "report"):
+                say("loading", "PyTorch")
     signals.unwind()
     try:
         with signals.unaltered():

@@ -51,8 +51,8 @@ def arguments(words: list[str]) -> tuple[argparse.Namespace, argparse.ArgumentPa
     return args, parser
 
 
-def check(args: argparse.Namespace) -> tuple[list[str], str]:
-    """The overrides as Hydra is to read them, and the output folder.
+def check(args: argparse.Namespace) -> tuple[list[str], str, str | None]:
+    """The overrides as Hydra is to read them, the output folder, and the stage (None for a sweep).
 
     Raises one ConfigError that lists everything that is wrong with the overrides and their values.
     """
@@ -66,7 +66,7 @@ def check(args: argparse.Namespace) -> tuple[list[str], str]:
 
 def _check(
     typed: list[Word], composer: Composer, args: argparse.Namespace
-) -> tuple[list[str], str]:
+) -> tuple[list[str], str, str | None]:
     sweeps = args.multirun or any(w.key == "hydra.mode" and w.raw == "MULTIRUN" for w in typed)
     found: list[str] = []
     # Each word by itself: first the choices, then the values that they have room for.
@@ -96,6 +96,7 @@ def _check(
 
     # Then what they give together, in every job of a sweep.
     folders: set[str] = set()
+    stage = None
     for picked in jobs:
 
         def compose(chosen: Sequence[str], picked: dict[str, Any] = picked) -> DictConfig:
@@ -110,7 +111,9 @@ def _check(
         try:
             cfg = compose(chosen)
             methods = compared(cfg, chosen, compose) if sweeps and not found else []
-            folders.add(build(cfg, methods, composer.where(chosen)).output_dir)
+            config = build(cfg, methods, composer.where(chosen))
+            folders.add(config.output_dir)
+            stage = None if sweeps else config.stage.name
         except ConfigError as error:  # not of a key whose value could not be read
             found += [p for p in error.problems if not p.startswith((*unset, "\0"))]
     if len(folders) > 1:
@@ -119,7 +122,7 @@ def _check(
         )
     if found:
         raise ConfigError(list(dict.fromkeys(found)))
-    return [word.override.input_line for word in typed], folders.pop()
+    return [word.override.input_line for word in typed], folders.pop(), stage
 
 
 def _chosen(choices: Sequence[Word], picked: dict[str, Any]) -> list[str]:

@@ -46,7 +46,8 @@ class Cut:
 def text_rows(tokenizer, texts: Iterable[str]) -> list[TokenRow]:
     """Plain text: `<bos>text<eos>`, a label on every token but the first. Numbered from 1."""
     encoded = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
-    return [TokenRow(_enclose(tokenizer, ids), 1, n) for n, ids in enumerate(encoded, 1)]
+    start, end = _ends(tokenizer)
+    return [TokenRow([*start, *ids, *end], 1, n) for n, ids in enumerate(encoded, 1)]
 
 
 def skill_row(tokenizer, row: SkillRow, prompt: str = PLAIN) -> TokenRow:
@@ -57,13 +58,12 @@ def skill_row(tokenizer, row: SkillRow, prompt: str = PLAIN) -> TokenRow:
     """
     text = asked(tokenizer, row, prompt)
     encoded = tokenizer("".join(text), add_special_tokens=False, return_offsets_mapping=True)
-    start = sum(end <= len(text.before) for _, end in encoded["offset_mapping"])
+    masked = sum(end <= len(text.before) for _, end in encoded["offset_mapping"])
     ids = encoded["input_ids"]
+    start, end = _ends(tokenizer)
     if prompt == CHAT:
-        ended = ids[-1:] == [tokenizer.eos_token_id]
-        return TokenRow(ids if ended else [*ids, tokenizer.eos_token_id], start, row.number)
-    start += tokenizer.bos_token_id is not None
-    return TokenRow(_enclose(tokenizer, ids), start, row.number)
+        return TokenRow(ids if ids[-1:] == end else [*ids, *end], masked, row.number)
+    return TokenRow([*start, *ids, *end], len(start) + masked, row.number)
 
 
 def fitted(
@@ -110,10 +110,11 @@ def fitted(
 def prompt_ids(tokenizer, row: SkillRow, prompt: str = PLAIN) -> list[int]:
     """What is asked before the answer, `<bos>` (exactly one) first unless a chat template begins it."""
     ids = tokenizer(asked(tokenizer, row, prompt).before, add_special_tokens=False)["input_ids"]
-    bos = [] if prompt == CHAT or tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
-    return [*bos, *ids]
+    start, _ = _ends(tokenizer)
+    return ids if prompt == CHAT else [*start, *ids]
 
 
-def _enclose(tokenizer, ids: list[int]) -> list[int]:
-    start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
-    return [*start, *ids, tokenizer.eos_token_id]
+def _ends(tokenizer) -> tuple[list[int], list[int]]:
+    """What stands before a text and after it. A tokenizer looks its own tokens up at every question."""
+    first = tokenizer.bos_token_id
+    return [] if first is None else [first], [tokenizer.eos_token_id]

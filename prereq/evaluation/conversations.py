@@ -1,5 +1,6 @@
 """Replies of a model in this process to conversations, batched: what a local writer or judge asks."""
 
+import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def local_replies(
         if not conversations:
             return []
         if not loaded:
-            tokenizer = load_tokenizer(base, model)
+            tokenizer = copy.deepcopy(load_tokenizer(base, model))  # which others share
             end_at_turn(tokenizer)
             settings = EvalConfig(
                 name="local", max_new_tokens=max_tokens, tokens_per_batch=tokens_per_batch

@@ -7,8 +7,8 @@ back. No token attends across rows, and the cost grows with the square of a row,
 Rows may share tokens, those that they begin with; only here does each row see its own copy of them.
 """
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cache, cached_property
 from inspect import signature
 from itertools import accumulate
 
@@ -20,12 +20,18 @@ from prereq.data.packing import to_device
 from prereq.model.numerics import ROWS
 from prereq.model.self_check import Unfit
 
-try:
-    from torch.nn.attention.varlen import varlen_attn
 
-    KERNEL_TAKES = frozenset(signature(varlen_attn).parameters)  # releases differ
-except ImportError:  # torch before 2.10
-    varlen_attn = None
+@cache
+def _kernel() -> tuple[Callable[..., torch.Tensor], frozenset[str]] | None:
+    """PyTorch's variable-length attention and what it takes, as releases differ.
+
+    It is imported where it may run: elsewhere that costs 0.2 s for nothing.
+    """
+    try:
+        from torch.nn.attention.varlen import varlen_attn
+    except ImportError:  # torch before 2.10
+        return None
+    return varlen_attn, frozenset(signature(varlen_attn).parameters)
 
 
 def in_place(device: torch.device, dtype: torch.dtype) -> bool:
@@ -33,7 +39,7 @@ def in_place(device: torch.device, dtype: torch.dtype) -> bool:
 
     It takes 16 bits and a GPU of compute capability 8 (Ampere) or newer.
     """
-    if varlen_attn is None or device.type != "cuda" or dtype == torch.float32:
+    if device.type != "cuda" or dtype == torch.float32 or _kernel() is None:
         return False
     return torch.cuda.get_device_capability(device) >= (8, 0)
 
@@ -55,17 +61,18 @@ def variable_length(query, key, value, starts, longest: int, scale: float) -> to
     query [C, H, D], key and value [C, H_kv, D] → [C, H, D]. `starts`: [R + 1], int32, where rows start
     and the last one ends.
     """
-    how = {"is_causal": True} if "is_causal" in KERNEL_TAKES else {"window_size": (-1, 0)}
+    kernel, takes = _kernel()
+    how = {"is_causal": True} if "is_causal" in takes else {"window_size": (-1, 0)}
     groups = query.shape[1] // key.shape[1]
-    if groups > 1 and "enable_gqa" in KERNEL_TAKES:
+    if groups > 1 and "enable_gqa" in takes:
         how["enable_gqa"] = True
     elif groups > 1:  # a kernel that does not know heads which share keys
         key, value = (x.repeat_interleave(groups, 1) for x in (key, value))
-    if "scale" in KERNEL_TAKES:
+    if "scale" in takes:
         how["scale"] = scale
     else:  # it divides by √D itself
         query = query * (scale * query.shape[-1] ** 0.5)
-    return varlen_attn(query, key, value, starts, starts, longest, longest, **how)
+    return kernel(query, key, value, starts, starts, longest, longest, **how)
 
 
 class RowLayout:

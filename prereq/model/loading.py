@@ -34,10 +34,23 @@ transformers_logging.disable_progress_bar()  # our own bars are enough
 warnings.filterwarnings(
     "ignore", message=".*is_gradient_checkpointing.*"
 )  # PEFT's, not ours to fix
+_tokenizers: dict[tuple, PreTrainedTokenizerBase] = {}  # by place and state of the files
 
 
 def load_tokenizer(path: Path | str, config: ModelConfig) -> PreTrainedTokenizerBase:
-    """The tokenizer, with a padding token that is not the end token (or nothing learns to stop)."""
+    """The tokenizer, with a padding token that is not the end token (or nothing learns to stop).
+
+    It is read once a process, though rows are tokenised twice: to check them, and to train on them.
+    """
+    files = sorted(Path(path).iterdir()) if Path(path).is_dir() else ()
+    state = tuple((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files)
+    key = str(path), config.trust_remote_code, config.revision, state
+    if key not in _tokenizers:
+        _tokenizers[key] = _load_tokenizer(path, config)
+    return _tokenizers[key]
+
+
+def _load_tokenizer(path: Path | str, config: ModelConfig) -> PreTrainedTokenizerBase:
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, **_source(path, config))
     except Exception as error:  # whatever a broken file makes a library raise

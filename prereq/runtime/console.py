@@ -75,7 +75,7 @@ _named: set[str] = set()  # already spoken of: stages and workers share inputs
 
 
 def _say(verb: str, what: str, how: str) -> None:
-    if verb in ("found", "using", "noted") and what in _named:
+    if verb in ("found", "using", "noted", "loading") and what in _named:
         return
     _named.add(what)
     console.print(f"[bold]{verb:>9}[/bold]  {what} {how}".rstrip(), markup=True)

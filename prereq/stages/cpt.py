@@ -20,7 +20,7 @@ from prereq.runtime import ranks
 from prereq.stages import choices, prepare
 from prereq.stages.data.rows import text
 from prereq.stages.data.sets import data_sets
-from prereq.stages.pretrain import base_model
+from prereq.stages.pretrain import base_model, libraries
 from prereq.stages.specs import Specs, require
 from prereq.tracking.metrics import Tracker
 from prereq.tracking.obtain import obtain_all
@@ -77,7 +77,8 @@ def _train(specs: Specs, base: Artifact, missing: dict[Spec, Path], tracker: Tra
     together is what training them one by one would have been. Where they drop out, what is dropped
     depends on all of them: then all are trained, also those that are not missing.
     """
-    from prereq.model import adapters  # here, because what is found needs none of it
+    libraries()  # here, because what is found needs none of it
+    from prereq.model import adapters
     from prereq.model.loading import load_model, load_tokenizer
     from prereq.training.loop import Part, Run, train
 

@@ -29,6 +29,7 @@ def check(experiments: Sequence[Specs]) -> None:
     if not any(generates(s) or trains_skill(s) or missing_knowledge(s) for s in experiments):
         return
     data_sets(first, [each.subset for specs in experiments for each in wanted(specs)])
+    pretrain.libraries()
     tokenizer, shape = pretrain.tokenizer_of(first), _shape(first)
     ranks.on_main_process(lambda: _check(experiments, tokenizer, shape))
 

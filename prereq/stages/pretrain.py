@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,8 @@ from prereq.artifacts import store
 from prereq.artifacts.spec import Artifact
 from prereq.config import Architecture, Config
 from prereq.model.numerics import ROWS
-from prereq.runtime import ranks
+from prereq.runtime import ranks, signals
+from prereq.runtime.console import say
 from prereq.stages import choices
 from prereq.stages.data.rows import pretraining
 from prereq.stages.data.sets import data_sets
@@ -49,7 +51,8 @@ def _trained(specs: Specs) -> Artifact:
     training = choices.pretraining(config)
 
     def make(folder: Path, tracker: Tracker) -> dict:
-        import torch  # here, because what is found needs none of it
+        libraries()  # here, because what is found needs none of it
+        import torch
         from transformers import LlamaForCausalLM
         from transformers.utils.logging import disable_progress_bar
 
@@ -71,6 +74,16 @@ def _trained(specs: Specs) -> Artifact:
         return {"summary": summary | counts}
 
     return obtain(specs.base, specs.settings, make, uses=data, collective=True)
+
+
+def libraries() -> None:
+    """Import all that trains and answers, and say so: seconds in which there is nothing else to say."""
+    if "prereq.training.loop" in sys.modules:
+        return
+    say("loading", "transformers and PEFT")
+    with signals.imports():
+        import prereq.model.loading
+        import prereq.training.loop  # noqa: F401
 
 
 def planned(specs: Specs, tokenizer: PreTrainedTokenizerBase) -> tuple[Plan, dict[str, Any]]:

@@ -16,7 +16,7 @@ from prereq.runtime import ranks
 from prereq.stages import choices, cpt, prepare
 from prereq.stages.data.rows import subjects
 from prereq.stages.data.sets import data_sets
-from prereq.stages.pretrain import base_model
+from prereq.stages.pretrain import base_model, libraries
 from prereq.stages.specs import Specs, require
 from prereq.tracking.metrics import Tracker
 from prereq.tracking.obtain import obtain
@@ -49,7 +49,8 @@ def skill_adapter(specs: Specs) -> Artifact:
     knowledge = {s.name: artifact for s, artifact in zip(sources, made, strict=True)}
 
     def make(folder: Path, tracker: Tracker) -> dict:
-        from prereq.model import adapters  # here, because what is found needs none of it
+        libraries()  # here, because what is found needs none of it
+        from prereq.model import adapters
         from prereq.model.loading import load_model, load_tokenizer
         from prereq.training.loop import Run, train
 

@@ -86,7 +86,7 @@ def test_a_second_run_finds_everything(run_cli, small_world, made):
     result = run_cli(*small_world, cwd=made.parent)
     assert result.returncode == 0, result.stderr
     lines = [line.split()[0] for line in result.stderr.splitlines() if line.strip()]
-    assert "found" in lines and set(lines) <= {"found", "wrote"}
+    assert "found" in lines and set(lines) <= {"loading", "found", "wrote"}
 
 
 def test_a_dry_run_tells_what_is_there_and_what_it_would_cost(run_cli, small_world, made, tmp_path):

@@ -1,10 +1,12 @@
 """The command line answers at once, without torch, and reports every problem in one message."""
 
+import gc
 import subprocess
 import sys
 
 import pytest
 
+from prereq.runtime import signals
 from tests.conftest import REPOSITORY
 
 WITHOUT_TORCH = """
@@ -22,6 +24,21 @@ sys.exit(code)
 """
 
 
+UNTIL_TORCH = """
+import os, sys
+from prereq.__main__ import main
+
+class Until:
+    def find_spec(self, name, *_):
+        if name == "torch":
+            os.write(2, b"torch")
+            os._exit(0)
+
+sys.meta_path.insert(0, Until())
+main()
+"""
+
+
 def answer(*arguments: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-c", WITHOUT_TORCH, *arguments]
     return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
@@ -31,6 +48,21 @@ def answer(*arguments: str) -> subprocess.CompletedProcess:
 def test_help_and_cfg_come_without_torch(flag):
     result = answer(*flag)
     assert result.returncode == 0, result.stderr
+
+
+def test_the_first_line_comes_before_torch_is_imported(tmp_path):
+    command = [sys.executable, "-c", UNTIL_TORCH, "stage=cpt", f"output_dir={tmp_path}"]
+    result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
+    assert result.stderr.split() == ["loading", "PyTorch", "torch"], result.stderr
+
+
+def test_the_collector_waits_for_imports_and_then_leaves_alone_what_they_made():
+    before = gc.get_freeze_count()
+    kept = [[] for _ in range(1000)]
+    with signals.imports():
+        assert not gc.isenabled()
+    assert gc.isenabled() and gc.get_freeze_count() >= before + len(kept)
+    gc.unfreeze()
 
 
 def test_help_shows_groups_options_and_examples():

@@ -5,10 +5,11 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast
 
+from prereq.config import ModelConfig
 from prereq.data.sources import read_skill
 from prereq.data.tokens import Cut, TokenRow, fitted, prompt_ids, skill_row, text_rows
 from prereq.errors import PrereqError
-from prereq.model.loading import padding_token
+from prereq.model.loading import load_tokenizer, padding_token
 from prereq.training.objectives import Subject
 from prereq.training.plan import fitted_subjects, subjects_of
 from prereq.world import tokenizer as words
@@ -83,3 +84,13 @@ def test_the_padding_token_is_never_the_end_token():
     )
     with pytest.raises(PrereqError, match=r"no spare special token .*set pad_token"):
         padding_token(bare, "here")
+
+
+def test_a_tokenizer_is_read_once_and_again_when_its_files_change(tmp_path):
+    tokenizer, config = words.build(), ModelConfig()
+    tokenizer.save_pretrained(tmp_path)
+    first = load_tokenizer(tmp_path, config)
+    assert load_tokenizer(str(tmp_path), config) is first
+    file = tmp_path / "tokenizer_config.json"
+    file.write_text(file.read_text().replace('"<bos>"', '"<unk>"'))
+    assert load_tokenizer(tmp_path, config).bos_token == "<unk>" and first.bos_token == "<bos>"
