@@ -65,6 +65,7 @@ def test_a_recipe_of_eight_lines_trains_and_compares(run_cli, mine):
     assert {p.relative_to(mine).parts[0] for p in outside} == {"rows.csv", "outputs"}
     assert set(word.split()[0] for word in run_cli(*command, cwd=mine).stderr.splitlines()) <= {
         "found",
+        "loading",
         "noted",
         "wrote",
     }
