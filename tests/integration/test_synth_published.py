@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from prereq.config.checks import problems
 from prereq.errors import PrereqError
 from prereq.runtime.files import read_lines
 from prereq.stages.data import synth
@@ -105,7 +106,6 @@ def test_hotpotqa_reasons_in_one_step(place, data, tmp_path):
     ("name", "words", "said"),
     [
         ("bio", [], r"no real row in its training splits \(train_fake\).*add some \(fake: 0\)"),
-        ("bio", [LONG, "synth.versions=3"], r"version=3, and synth\.versions=3.*raise it"),
         ("bio", [LONG, "eval=qa"], r"rows are of short form.*eval=long_form"),
         ("popqa", ["eval=long_form"], r"rows are of long form.*eval=qa"),
         ("popqa", ["eval=facts"], r"no fictitious row has; use eval=qa"),
@@ -121,6 +121,12 @@ def test_what_cannot_stand_in_is_refused_before_anything_is_made(
     with pytest.raises(PrereqError, match=said):
         synth.write(specs, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_fewer_versions_than_the_recipe_reads_are_refused(place, data):
+    config = composed(*small(place, "bio", data), "stage=synth", "synth.versions=3")
+    (problem,) = problems(config)
+    assert problem.startswith("synth.versions=3: counts them from 0, and") and "_v4" in problem
 
 
 def test_what_is_copied_is_checked_first_and_is_in_the_key(place, data, tmp_path):

@@ -42,14 +42,6 @@ def check(specs: Specs) -> None:
                 f"{'/'.join(split)} is named by several sources of different text",
                 "give each its own split",
             )
-    for version in sorted({s.version for s in data.knowledge if s.version is not None}):
-        if version >= config.synth.versions:
-            raise _refused(
-                config,
-                f"a knowledge source has version={version}, and synth.versions="
-                f"{config.synth.versions} counts them from 0",
-                "raise it",
-            )
     if config.eval.scoring == "facts":
         raise _refused(
             config, "eval=facts asks for facts, which no fictitious row has", "use eval=qa"
