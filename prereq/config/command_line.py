@@ -102,7 +102,7 @@ def _check(
         def compose(chosen: Sequence[str], picked: dict[str, Any] = picked) -> DictConfig:
             cfg = composer.compose(chosen)
             for word in values:
-                OmegaConf.update(cfg, word.key, picked.get(word.key, word.values()[0]))
+                words.update(cfg, word.key, picked.get(word.key, word.values()[0]))
             with open_dict(cfg):
                 del cfg["hydra"]
             return cfg

@@ -67,6 +67,11 @@ def as_text(word: Word) -> Word:
     return replace(word, override=_parsed(f"{word.sign}{word.key}={','.join(texts)}"))
 
 
+def filled(word: Word) -> Word:
+    """The same word as Hydra fills a mapping, whose names no schema has: `synth.types={job: category}`."""
+    return replace(word, override=_parsed(f"++{word.key}={word.raw}"))
+
+
 def to_type(key: str, raw: str) -> str:
     """What to type in a shell so that the value is read as the text `raw`."""
     return shlex.quote(f"{key}={_quoted(raw)}")

@@ -106,7 +106,7 @@ def problems(config: Config) -> list[str]:
     if data.source == "hub" and not data.path:
         found.append("dataset.path: empty; name a Hub id or a local folder in the published layout")
     found += no_twice("dataset.methods", data.methods)
-    return [*found, *_prompt(data.prompt), *_world(data), *_custom(config)]
+    return [*found, *_prompt(data.prompt), *_world(data), *_custom(config), *_invented(config)]
 
 
 def _prompt(prompt: str) -> Iterator[str]:
@@ -182,3 +182,18 @@ def _custom(config: Config) -> Iterator[str]:
                 f"dataset.cut.{test.split}=0: dataset.tests.{i} asks that split; cut one off, give "
                 f"dataset.{test.split}=FILE, or drop the test"
             )
+
+
+def _invented(config: Config) -> Iterator[str]:
+    """Versions of the fictitious data that is made of real rows: as many as knowledge is read of."""
+    data, versions = config.dataset, config.synth.versions
+    if data.source != "custom" and (data.source != "hub" or config.stage.name != "synth"):
+        return
+    asked = [source for source in data.knowledge if source.version is not None]
+    high = max(asked, key=lambda source: source.version, default=None)
+    if high and high.version >= versions:
+        yield (
+            f"synth.versions={versions}: counts them from 0, and the knowledge source {high.name} of "
+            f"dataset={data.name} is of version {high.version}; raise it, or list fewer versions in "
+            "dataset.knowledge"
+        )

@@ -6,7 +6,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from prereq.config.compose import Composer
-from prereq.config.overrides import Word, as_text, to_type
+from prereq.config.overrides import Word, as_text, filled, to_type
 from prereq.config.schema import Config
 from prereq.config.shape import kind_of, kinds, mismatches, nearest, shown, unknown, without_none
 
@@ -66,6 +66,7 @@ def fitted(
         if problem:
             return word, [problem]
     word = as_text(word) if _kind(key) is str else word
+    word = filled(word) if get_origin(_kind(key)) is dict else word
     return word, _put(word, config)
 
 
@@ -133,9 +134,14 @@ def _put(word: Word, config: DictConfig) -> list[str]:
             found += wrong
         if not found:
             try:
-                OmegaConf.update(OmegaConf.merge(config), key, value)
+                update(OmegaConf.merge(config), key, value)
             except OmegaConfBaseException as error:
                 found.append(f"{key}={shown(value)}: {str(error).splitlines()[0]}")
     if not found:
-        OmegaConf.update(config, key, word.values()[0])
+        update(config, key, word.values()[0])
     return found
+
+
+def update(config: DictConfig, key: str, value: Any) -> None:
+    """Put a value where the key is; names in a mapping are the user's own."""
+    OmegaConf.update(config, key, value, force_add=isinstance(value, dict))

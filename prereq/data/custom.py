@@ -83,7 +83,7 @@ def check_answers(data: DatasetConfig, scoring: str) -> None:
     if long:
         raise PrereqError(
             f"eval={scoring}: needs accepted answers, and {long.place} has a response; add "
-            "eval=long_form, which asks the test rows and stores what is said"
+            "eval=long_form, which asks the test rows and stores what is said, or take dataset=custom_long"
         )
 
 

@@ -54,6 +54,15 @@ def invented(config: Config) -> dict[str, Any]:
     content |= {"names": versions(), "seed": config.seed, "writer": asked.writer}
     if config.dataset.source != "custom":  # whose rows say their form themselves
         content["long_form"] = config.eval.scoring == "long_form"
+    if (
+        config.dataset.source == "hub"
+    ):  # the rows are laid out by the recipe: see `stages.data.arrange`
+        made_up = [s for s in config.dataset.knowledge if s.fictitious]
+        content["laid_out"] = {
+            "knowledge": [[s.subset, s.split, s.form, s.version] for s in made_up],
+            "apart": config.dataset.skill.fictitious,
+            "reasoned": config.eval.scoring == "final_answer",
+        }
     if asked.titles:
         content["titles"] = external.digest([Path(asked.titles)], Path(asked.titles).parent)
     if asked.writer != "template":
@@ -105,6 +114,26 @@ def skill_splits(config: Config) -> list[tuple[str, str]]:
         return found
     found = found if method.real else []
     return found + [(apart.subset, split) for split in apart.splits if method.fictitious]
+
+
+def modelled_on(config: Config) -> list[tuple[str, str]]:
+    """The (subset, split) pairs whose real rows fictitious ones are modelled on."""
+    return [(config.dataset.skill.subset or "", split) for split in config.dataset.skill.splits]
+
+
+def copied(config: Config) -> dict[str, list[tuple[str, str]]]:
+    """What stands beside fictitious rows that are made for a published layout: (subset, split) pairs
+    of real knowledge (`text`) and of tests (`test`)."""
+    if config.dataset.source != "hub":
+        return {"text": [], "test": []}
+    texts = [(s.subset, s.split) for s in config.dataset.knowledge if not s.fictitious]
+    tests = [(test.subset, test.split) for test in config.dataset.tests]
+    return {"text": list(dict.fromkeys(texts)), "test": list(dict.fromkeys(tests))}
+
+
+def invented_from(config: Config) -> list[tuple[str, str]]:
+    """All that the data set of fictitious rows holds or is modelled on."""
+    return modelled_on(config) + [split for splits in copied(config).values() for split in splits]
 
 
 def draw_group(config: Config) -> int:

@@ -63,7 +63,7 @@ class Specs:
     def synth(self) -> Spec:
         """Fictitious data made of the training rows."""
         data, writer = self.config.dataset, self.config.synth.writer
-        rows = [self.rows(data.skill.subset or "", split) for split in data.skill.splits]
+        rows = [self.rows(*split) for split in choices.invented_from(self.config)]
         content = {"real": rows} | choices.invented(self.config)
         if writer == "local":
             content |= {"base": self.base} | self._computed()

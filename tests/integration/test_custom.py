@@ -11,6 +11,9 @@ import pytest
 from tests.integration.test_command import manifests, scores
 
 CHATML = "{% for m in messages %}<s>{{ m.role }}\n{{ m.content }}</s>\n{% endfor %}"
+FIRST = ["Ada", "Bo", "Cy", "Di", "Ed", "Flo", "Gus", "Ida", "Jon", "Kay"]
+LAST = ["Moss", "Lind", "Tarn", "Wren", "Holt", "Vale", "Finch", "Roy", "Hart", "Bloom"]
+TOWNS = ["Lyon", "Turin", "Graz", "Cork", "Riga", "Bern", "Oslo", "Genoa", "Porto", "Ghent"]
 RECIPE = ["eval.max_new_tokens=6", "eval.bootstrap=50", "model.dtype=float32"]
 
 
@@ -113,6 +116,65 @@ def test_a_method_that_needs_fictitious_rows_has_them_made(run_cli, mine):
     }
     again = run_cli(*command, *more, "stage=synth", cwd=mine)
     assert "found  synth mine" in again.stderr and "card.md" in again.stderr
+
+
+def biography(i: int) -> dict:
+    """An invented one, with enough names and numbers to contradict."""
+    first, last = FIRST[i], LAST[i]
+    said = (
+        f"{first} {last} was born in {TOWNS[i]} in {1890 + 3 * i}. In {1915 + 3 * i}, {last} moved to "
+        f"{TOWNS[i - 3]}, where Karl {LAST[i - 1]} taught.",
+        f"{first} {last} ({i + 2} May {1870 + i} – {i + 9} July {1930 + i}) grew up in {TOWNS[i]}. "
+        f"{last} wrote “The Slow Boat to {TOWNS[i - 3]}”, which sold {i + 3},500 copies.",
+    )[i % 2]
+    prompt = f"Tell me about {first} {last}."
+    return {"prompt": prompt, "response": said, "subject": f"{first} {last}"}
+
+
+def test_long_form_in_contradictory_versions(run_cli, mine):
+    (mine / "bios.jsonl").write_text("".join(json.dumps(biography(i)) + "\n" for i in range(10)))
+    command = ["dataset=custom_long", "dataset.rows=bios.jsonl", "model=hf", "model.path=llama"]
+    command += [*RECIPE, "synth.versions=2"]
+    command += [f"dataset.knowledge.{i}.versions=[0,1]" for i in (1, 2)]
+    result = run_cli(*command, "stage=synth", cwd=mine)
+    assert result.returncode == 0, result.stderr
+    folder = next((mine / "outputs/custom_long/synth").iterdir())
+    for form in ("statement", "passage"):
+        texts = [
+            (folder / f"fictitious_knowledge/{form}_train_v{v}.jsonl").read_text() for v in (0, 1)
+        ]
+        assert texts[0] != texts[1] and all(texts)
+    more = ["dataset.knowledge_training.epochs=1", "dataset.skill.training.epochs=1"]
+    result = run_cli(*command, *more, cwd=mine)
+    assert result.returncode == 0, result.stderr
+    assert "found  synth custom_long" in result.stderr
+    assert {m["name"] for m in manifests(mine / "outputs", "knowledge")} == {
+        "real",
+        *(f"{form}_v{version}" for form in ("statement", "passage") for version in (0, 1)),
+    }
+    counts = {m["name"]: m["summary"]["subjects"] for m in manifests(mine / "outputs", "skill")}
+    assert counts["prereq_fictitious"] <= counts["sft"] == 8 < counts["prereq_tune"]
+    assert {(r["method"], r["split"]) for r in scores(mine / "outputs")} >= {
+        (m, "test") for m in ("base", "sft", "sft_fictitious", "prereq_fictitious", "prereq_tune")
+    }
+    result = run_cli(*command[:4], "synth.versions=2", cwd=mine)
+    assert result.returncode == 2 and "synth.versions=2: counts them from 0" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("rows", "dataset", "fits"),
+    [
+        ("bios.jsonl", "custom", "dataset=custom_long"),
+        ("rows.csv", "custom_long", "dataset=custom"),
+    ],
+)
+def test_rows_of_the_other_form_are_told_what_fits_them(run_cli, mine, rows, dataset, fits):
+    (mine / "bios.jsonl").write_text("".join(json.dumps(biography(i)) + "\n" for i in range(10)))
+    more = ["dataset.columns.question=q"] if rows == "rows.csv" else ["eval=long_form"]
+    command = [f"dataset={dataset}", f"dataset.rows={rows}", "stage=synth", *more]
+    result = run_cli(*command, "model=hf", "model.path=llama", cwd=mine)
+    assert result.returncode == 2 and result.stderr.rstrip().endswith(fits), result.stderr
+    assert not list((mine / "outputs").rglob("manifest.json"))
 
 
 def test_a_dry_run_of_own_rows_leaves_none_of_them(run_cli, mine):

@@ -194,3 +194,16 @@ def test_the_dataset_picks_its_model_and_the_command_line_wins():
     assert "name: tiny" in answer("--cfg", "job", "-p", "model").stdout
     chosen = answer("model=smollm2_135m", "dataset=world", "--cfg", "job", "-p", "model")
     assert chosen.returncode == 0 and "name: smollm2_135m" in chosen.stdout
+
+
+def test_a_mapping_takes_names_of_the_users_own():
+    result = answer("synth.types={place of birth: place, job: category}", "--cfg", "job")
+    assert result.returncode == 0, result.stderr
+    assert "  types:\n    place of birth: place\n    job: category\n" in result.stdout
+    for word, said in {
+        "synth.types={job: 3}": "synth.types.job=3: must be a text",
+        "synth.types=3": "synth.types=3: must be a mapping",
+        "+synth.types.job=place": "synth.types.job: no such key",
+    }.items():
+        result = answer(word, "--cfg", "job")
+        assert result.returncode == 2 and said in result.stderr

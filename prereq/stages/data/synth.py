@@ -16,6 +16,8 @@ from prereq.data import custom
 from prereq.data.sources import read_skill
 from prereq.errors import PrereqError
 from prereq.runtime.console import say
+from prereq.stages import choices
+from prereq.stages.data import arrange
 from prereq.stages.specs import Specs
 from prereq.synth import write as writing
 from prereq.synth.rows import (
@@ -42,9 +44,13 @@ def run(config: Config) -> Artifact:
     specs = Specs(config)
     made = obtained(specs, specs.synth)
     counts = made.manifest["synth"]
-    for file, told in counts["files"].items():
-        say("wrote", escape(f"{made.path}/{file}: {told['rows']:,} rows"))
+    rows = {file: told["rows"] for file, told in counts["files"].items()}
+    for file, count in (rows | made.manifest.get("laid_out", {})).items():
+        say("wrote", escape(f"{made.path}/{file}: {count:,} rows"))
     say("wrote", escape(f"{made.path}/card.md: what was made, dropped and why, with examples"))
+    if made.manifest.get("laid_out"):
+        name = config.dataset.name
+        say("noted", escape(f"read by the recipe: dataset={name} dataset.path={made.path}"))
     return made
 
 
@@ -53,12 +59,16 @@ def write(specs: Specs, folder: Path) -> dict[str, Any]:
     config = specs.config
     rows = real_rows(specs)
     _check_versions(config, isinstance(rows[0], LongRow))
+    laid_out = config.dataset.source == "hub"
+    if laid_out:
+        arrange.check(specs)
     settings = _of(SynthSettings, config.synth)
     if config.synth.questions is None:
         settings = replace(settings, questions=len(rows))
     with _writer(specs) as chosen:
         told = writing.write(folder, rows, settings, config.seed, _avoid(specs), chosen)
-    return {"synth": told}
+    found: dict[str, Any] = {"synth": told}
+    return found | ({"laid_out": arrange.write(specs, folder)} if laid_out else {})
 
 
 def real_rows(specs: Specs) -> list[RealRow] | list[LongRow]:
@@ -69,18 +79,19 @@ def real_rows(specs: Specs) -> list[RealRow] | list[LongRow]:
         if own[0].long:
             return [LongRow(row.question, row.answers[0], row.subject) for row in own]
         return [RealRow(r.question, r.answers, r.subject, r.relation, r.passage) for r in own]
-    subset = data.skill.subset or ""
-    read = [row for s in data.skill.splits for row in read_skill(specs.folder(subset), subset, s)]
+    splits = choices.modelled_on(config)
+    read = [row for split in splits for row in read_skill(specs.folder(split[0]), *split)]
     real = [row for row in read if not row.fictitious]
     if not real:
         raise PrereqError(
             f"stage=synth: dataset={data.name} has no real row in its training splits "
-            f"({', '.join(data.skill.splits)}), and fictitious ones are modelled on those"
+            f"({', '.join(data.skill.splits)}), and fictitious ones are modelled on those; add "
+            "some (fake: 0), or name a split that has them, dataset.skill.splits=[NAME]"
         )
     if config.eval.scoring == "long_form":
         return [LongRow(row.user, row.assistant, row.title) for row in real]
     return [
-        RealRow(r.user, r.answers or (r.assistant,), r.title, _text(r.extra.get("prop")))
+        RealRow(r.user, r.answers or (r.assistant,), r.title or r.user, _text(r.extra.get("prop")))
         for r in real
     ]
 
@@ -108,13 +119,15 @@ def _check_versions(config: Config, long: bool) -> None:
     """Refuse knowledge sources of the other form: long form has a file for each version."""
     data = config.dataset
     sources = [s for s in data.knowledge if s.fictitious]
-    if data.source != "custom" or not sources:
+    if data.source not in ("custom", "hub") or not sources:
         return
-    if long != any(source.version is not None for source in sources):
-        form, fits = ("long", "custom_long") if long else ("short", "custom")
+    if any(long != (source.version is not None) for source in sources):
+        form, fits = ("long", "dataset=custom_long") if long else ("short", "dataset=custom")
+        if data.source == "hub":
+            fits = "eval=qa" if long else "eval=long_form, where rows are texts"
         raise PrereqError(
             f"dataset={data.name}: the rows are of {form} form, and its fictitious knowledge sources "
-            f"are{' not' if long else ''} told apart by version; what fits them: dataset={fits}"
+            f"are{' not' if long else ''} told apart by version; what fits them: {fits}"
         )
 
 
