@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from tests import published
 from tests.configs import composed
 from tests.integration.test_command import manifests
 from tests.integration.test_paper_tasks import task
+from tests.rows import write_parquet
 from tests.unit.test_synth_long import ROWS
 
 LONG = "dataset.skill.splits=[train_real,train_fake]"
@@ -141,3 +143,25 @@ def test_what_is_copied_is_checked_first_and_is_in_the_key(place, data, tmp_path
     with pytest.raises(PrereqError, match=r"popqa_skill/test\.jsonl line 1: fake is 'no'"):
         synth.write(specs, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_fictitious_rows_that_stand_apart_get_their_own_split(place, data, tmp_path):
+    apart = [f"dataset.skill.fictitious.{word}" for word in ("subset=extra", "splits=[more]")]
+    specs = Specs(composed(*small(place, "popqa", data), *apart, "stage=synth"))
+    told = synth.write(specs, tmp_path)["laid_out"]
+    assert (told["popqa_skill/train.jsonl"], told["extra/more.jsonl"]) == (6, 6)
+    assert rows(tmp_path, "extra/more") == rows(tmp_path, "fictitious_skill/train")
+
+
+def test_a_column_of_parquet_that_json_has_not_is_named(place, data, tmp_path):
+    mine, out = shutil.copytree(data, tmp_path / "data"), tmp_path / "out"
+    test = rows(mine, "popqa_skill/test")
+    (mine / "popqa_skill/test.jsonl").unlink()
+    write_parquet(mine / "popqa_skill/test.parquet", test)
+    out.mkdir()
+    synth.write(Specs(composed(*small(place, "popqa", mine), "stage=synth")), out)
+    assert rows(out, "popqa_skill/test") == test
+    dated = [row | {"when": date(2020, 1, 1)} for row in test]
+    write_parquet(mine / "popqa_skill/test.parquet", dated)
+    with pytest.raises(PrereqError, match=r"popqa_skill/test: .*date.*leave that column out"):
+        synth.write(Specs(composed(*small(place, "popqa", mine), "stage=synth")), out)
