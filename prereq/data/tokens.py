@@ -109,9 +109,16 @@ def fitted(
 
 def prompt_ids(tokenizer, row: SkillRow, prompt: str = PLAIN) -> list[int]:
     """What is asked before the answer, `<bos>` (exactly one) first unless a chat template begins it."""
-    ids = tokenizer(asked(tokenizer, row, prompt).before, add_special_tokens=False)["input_ids"]
+    text = asked(tokenizer, row, prompt).before
+    if prompt == CHAT:
+        return tokenizer(text, add_special_tokens=False)["input_ids"]
+    return begun(tokenizer, text)
+
+
+def begun(tokenizer, text: str) -> list[int]:
+    """`<bos>` (exactly one) and the text."""
     start, _ = _ends(tokenizer)
-    return ids if prompt == CHAT else [*start, *ids]
+    return [*start, *tokenizer(text, add_special_tokens=False)["input_ids"]]
 
 
 def _ends(tokenizer) -> tuple[list[int], list[int]]:

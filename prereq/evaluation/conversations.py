@@ -7,7 +7,7 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerBase
 
 from prereq.config import EvalConfig, ModelConfig
-from prereq.data.tokens import prompt_ids
+from prereq.data.tokens import begun
 from prereq.evaluation.engines import engine
 from prereq.evaluation.sampling import by_prompt, greedy
 from prereq.model.loading import load_tokenizer
@@ -65,7 +65,7 @@ def conversation_ids(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Mess
     """Token ids of a conversation up to where the reply begins."""
     if tokenizer.chat_template is None:
         said = [(ASKED if m["role"] == "user" else f"{REPLIED} ") + m["content"] for m in messages]
-        return prompt_ids(tokenizer, "\n\n".join([*said, REPLIED]))
+        return begun(tokenizer, "\n\n".join([*said, REPLIED]))
     text = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
     return tokenizer(text, add_special_tokens=False)["input_ids"]
 

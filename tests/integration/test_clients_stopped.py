@@ -1,11 +1,13 @@
 """What the client of servers has paid for is kept when it fails, is stopped or is killed."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -23,7 +25,11 @@ def key(monkeypatch):
 
 
 def test_replies_under_way_are_stored_when_another_fails(tmp_path):
+    all_asked = threading.Barrier(4)  # as many as are sent at once
+
     def answer(body, before):
+        with contextlib.suppress(threading.BrokenBarrierError):
+            all_asked.wait(10)
         if "church 0" in prompt(body):
             return refused(401, "your key has run out")
         time.sleep(0.5)

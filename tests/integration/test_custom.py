@@ -74,6 +74,7 @@ def test_a_recipe_of_eight_lines_trains_and_compares(run_cli, mine):
     }
 
 
+@pytest.mark.slow
 def test_chat_and_knowledge_and_what_a_row_becomes(run_cli, mine):
     command = ["--config-dir", "conf", "dataset=mine", "model=hf", "model.path=llama", *RECIPE]
     result = run_cli(*command, "dataset.prompt=chat", "stage=data", "show=1", cwd=mine)
@@ -131,6 +132,7 @@ def biography(i: int) -> dict:
     return {"prompt": prompt, "response": said, "subject": f"{first} {last}"}
 
 
+@pytest.mark.slow
 def test_long_form_in_contradictory_versions(run_cli, mine):
     (mine / "bios.jsonl").write_text("".join(json.dumps(biography(i)) + "\n" for i in range(10)))
     command = ["dataset=custom_long", "dataset.rows=bios.jsonl", "model=hf", "model.path=llama"]

@@ -31,7 +31,7 @@ def task(place: Path, name: str, model: str = "llama") -> list[str]:
     ("name", "sources"),
     [
         ("popqa", 8),
-        ("bio", 10),
+        pytest.param("bio", 10, marks=pytest.mark.slow),
         pytest.param("hotpotqa", 4, marks=pytest.mark.slow),
         pytest.param("medical", 10, marks=pytest.mark.slow),
     ],

@@ -71,6 +71,7 @@ def test_popqa(run_cli, place, data, tmp_path):
     assert skill["summary"]["subjects"] == len(mixed)
 
 
+@pytest.mark.slow
 def test_bio(run_cli, place, data, tmp_path):
     """Real texts come in a split of their own, because the published one has none."""
     out = [f"output_dir={tmp_path / 'out'}", "method=sft_fictitious"]
@@ -95,6 +96,7 @@ def test_bio(run_cli, place, data, tmp_path):
     assert [subject.fictitious for subject in found] == [False] * 3 + [True] * 3
 
 
+@pytest.mark.slow
 def test_hotpotqa_reasons_in_one_step(place, data, tmp_path):
     specs = Specs(composed(*small(place, "hotpotqa", data), "stage=synth"))
     told = synth.write(specs, tmp_path)["laid_out"]

@@ -130,7 +130,12 @@ FLASH = pytest.mark.skipif(
 
 @pytest.mark.parametrize(
     "attention",
-    ["sdpa", "eager", "flex_attention", pytest.param("flash_attention_2", marks=[FLASH])],
+    [
+        "sdpa",
+        "eager",
+        pytest.param("flex_attention", marks=pytest.mark.slow),
+        pytest.param("flash_attention_2", marks=[FLASH]),
+    ],
 )
 def test_rows_attention_equals_the_packed_masks_of_transformers(tiny_llama, attention):
     rows = random_rows(random.Random(11), 7)

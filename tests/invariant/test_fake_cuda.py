@@ -18,9 +18,9 @@ from tests.conftest import REPOSITORY
 TYPES = ("bfloat16", "float16", "float32")
 CASES = [
     *(f"layers=2,dtype={name}" for name in TYPES),
-    *(f"layers=2,text=1,checkpointing=1,dtype={name}" for name in TYPES),
-    *(f"layers=4,text=1,dropout={rate}" for rate in (0.0, 0.05)),
-    *(f"generate=1,dtype={name}" for name in TYPES),
+    "layers=2,text=1,checkpointing=1",
+    *(f"layers=2,text=1,dropout={rate}" for rate in (0.0, 0.05)),
+    "generate=1",
 ]
 
 
@@ -75,12 +75,11 @@ def test_the_estimate_of_memory_is_right_to_15_percent(measured, case):
 
 def test_dropout_keeps_no_mask(measured):
     """What waits for the backward is a layer's input, which it keeps without dropout as well."""
-    plain, dropped = (measured[f"layers=4,text=1,dropout={rate}"] for rate in (0.0, 0.05))
+    plain, dropped = (measured[f"layers=2,text=1,dropout={rate}"] for rate in (0.0, 0.05))
     assert dropped["peak_bytes"] - plain["peak_bytes"] < 0.05 * plain["peak_bytes"]
     assert dropped["syncs"] == []
 
 
 def test_decoding_has_few_shapes(measured):
     """A growing length would give 70; rows and lengths are rounded up instead."""
-    for name in TYPES:
-        assert len(measured[f"generate=1,dtype={name}"]["shapes"]) <= 4
+    assert len(measured["generate=1"]["shapes"]) <= 4
