@@ -155,6 +155,7 @@ def test_one_named_source_and_a_foreign_skill_adapter(run_cli, small_world, made
     assert "held_out" in result.stdout
 
 
+@pytest.mark.slow
 def test_a_sweep_over_questions_in_one_command(run_cli, small_world, tmp_path):
     """Multirun, another data set, another seed, W&B's records kept offline."""
     result = run_cli(

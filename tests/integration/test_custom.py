@@ -92,6 +92,7 @@ def test_chat_and_knowledge_and_what_a_row_becomes(run_cli, mine):
     assert skill["content"]["prompt"] == "chat"
 
 
+@pytest.mark.slow
 def test_a_method_that_needs_fictitious_rows_has_them_made(run_cli, mine):
     command = ["--config-dir", "conf", "dataset=mine", "model=hf", "model.path=llama", *RECIPE]
     more = ["dataset.methods=[sft_fictitious,prereq_tune]", "dataset.knowledge_training.epochs=1"]

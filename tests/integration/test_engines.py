@@ -39,6 +39,7 @@ def test_the_padded_engine_says_the_same(run_cli, place, expected):
     assert said(run_cli, place, "stage.engine=padded") == expected
 
 
+@pytest.mark.slow
 def test_a_server_says_the_same(run_cli, place, expected, tmp_path):
     pytest.importorskip("fastapi", reason="transformers serve needs fastapi and uvicorn")
     pytest.importorskip("uvicorn")
