@@ -113,9 +113,11 @@ def _prompt(prompt: str) -> Iterator[str]:
     key, template = f"dataset.prompt={shown(prompt)}", prompt not in ("plain", "chat")
     if template and braces(prompt) != {"question"}:
         near = nearest(prompt, ("plain", "chat"))
+        topic = "; topics of long form are asked by dataset.topic_prompt"
         yield (
             f"{key}: must be plain, chat, or a template that holds {{question}} and nothing else in "
             f"braces (a brace itself is written twice){f'; did you mean {near}?' if near else ''}"
+            f"{topic if 'name' in braces(prompt) else ''}"
         )
     elif template and "\\n" in prompt:
         yield (
