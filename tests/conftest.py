@@ -87,25 +87,23 @@ def slurm():
     subprocess.run([local, "stop"], check=True, capture_output=True)
 
 
-def llama(attention: str = "sdpa", seed: int = 0):
-    """A random Llama with grouped-query attention: 256 words, width 32, two layers."""
+def llama(attention: str = "sdpa", seed: int = 0, **sizes):
+    """A random Llama with grouped-query attention: 256 words, width 32, two layers unless `sizes` differ."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(seed)
-    config = LlamaConfig(
-        vocab_size=256,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        initializer_range=0.3,
-        attn_implementation=attention,
-        bos_token_id=1,
-        eos_token_id=2,
-        pad_token_id=3,
-    )
+    small = {
+        "vocab_size": 256,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "initializer_range": 0.3,
+    }
+    ids = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 3}
+    config = LlamaConfig(**small | sizes, **ids, attn_implementation=attention)
     return LlamaForCausalLM(config).requires_grad_(False)
 
 

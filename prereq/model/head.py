@@ -7,9 +7,8 @@ from transformers import PreTrainedModel
 
 from prereq.model.numerics import product_dtype
 
-LOGITS = (
-    2**26
-)  # that stand in memory at once (256 MiB in float32): 523 labels of Llama-3's vocabulary
+# Logits that stand in memory at once, 256 MiB in float32: of 523 labels with Llama-3's vocabulary.
+LOGITS = 2**26
 CAST_FROM = 150  # labels that make up for casting a head to the dtype of faster products
 
 

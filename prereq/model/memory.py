@@ -22,7 +22,7 @@ class Memory:
 
     @property
     def total(self) -> float:
-        # The head is done before the first layer's backward begins.
+        # While the head is at work, all activations are there.
         return self.base + self.adapters + self.activations + self.logits
 
     def __str__(self) -> str:

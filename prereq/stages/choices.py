@@ -1,6 +1,6 @@
 """What a command takes from its recipe: which knowledge, which tests, which training values."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from prereq.data import custom
 from prereq.data.splits import is_local
 from prereq.errors import PrereqError
 from prereq.synth.names import versions
+from prereq.synth.rows import SynthSettings
 from prereq.synth.writers import prompts
 from prereq.tracking.settings import Settings
 
@@ -49,14 +50,11 @@ def rows_made_here(config: Config) -> dict[str, Any]:
 def invented(config: Config) -> dict[str, Any]:
     """What determines the fictitious data of a data set, beside its rows."""
     asked = config.synth
-    how = ("questions", "facts", "versions", "copies", "wordings", "passages", "plug_in", "tries")
-    content: dict[str, Any] = {name: getattr(asked, name) for name in (*how, "types")}
+    content = {field.name: getattr(asked, field.name) for field in fields(SynthSettings)}
     content |= {"names": versions(), "seed": config.seed, "writer": asked.writer}
     if config.dataset.source != "custom":  # whose rows say their form themselves
         content["long_form"] = config.eval.scoring == "long_form"
-    if (
-        config.dataset.source == "hub"
-    ):  # the rows are laid out by the recipe: see `stages.data.arrange`
+    if config.dataset.source == "hub":  # laid out as the recipe says: see `stages.data.arrange`
         made_up = [s for s in config.dataset.knowledge if s.fictitious]
         content["laid_out"] = {
             "knowledge": [[s.subset, s.split, s.form, s.version] for s in made_up],

@@ -8,7 +8,7 @@ selects; every method is scored at that epoch and, as `<split>_last`, at its las
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,60 +100,68 @@ def generations(specs: Specs) -> Artifact:
 
     # A server is asked by the first process; otherwise each generates a share with a model of its own.
     alone = config.eval.engine == "server"
+    epochs = {epoch: [folder] if skill else [] for epoch, folder in kept.items()}
+    knowledge = {name: Path(artifact.path) for name, artifact in plugs.items()}
 
     def make(folder: Path, _: Tracker) -> dict:
         with every_process(alone) as processes:
-            return answered(folder, processes)
-
-    def answered(folder: Path, processes: Processes) -> dict:
-        from prereq.evaluation.engines import engine  # here, because what is found needs none of it
-        from prereq.model.loading import load_tokenizer
-
-        tokenizer = load_tokenizer(base.path, config.model)
-        settings = config.eval, config.model, config.stage.engine
-        generate = cache(lambda: engine(*settings, base.path, tokenizer))
-        items, last = _items(specs), max(kept)
-        written: list[dict] = []
-        how = config.dataset.prompt
-
-        def answer(wanted: Sequence[Request], label: str) -> None:
-            """Generate for all prompts of each request at once and write them down."""
-            total = sum(len(items[test.name]) for request in wanted for test in request.tests)
-            with progress(label, max(1, total)) as advance:
-                for request in wanted:
-                    folders = [kept[request.epoch]] if skill else []
-                    folders += [Path(plugs[request.plug].path)] if request.plug else []
-                    asked = [
-                        (t, i, item) for t in request.tests for i, item in enumerate(items[t.name])
-                    ]
-                    prompts = [prompt_ids(tokenizer, item.rows[0], how) for _, _, item in asked]
-
-                    def share(numbers, done, folders=folders, prompts=prompts):
-                        return generate()(folders, [prompts[n] for n in numbers], done)
-
-                    answers = processes.deal([len(ids) for ids in prompts], share, advance)
-                    place = {"epoch": request.epoch, "knowledge": request.plug or ""}
-                    for (test, number, item), generation in zip(asked, answers, strict=True):
-                        text = prompts_of.asked(tokenizer, item.rows[0], how).before
-                        record = _record(generation, text, (folders or [base.path])[0])
-                        written.append({"split": test.name, **place, "item": number, **record})
-
-        answer(
-            requests.by_epoch(choices.tests(specs.config), list(kept)),
-            f"answer {specs.name}, by epoch",
-        )
-        best = score.best_epoch(written, items, choices.tests(specs.config), _scorer(specs), last)
-        answer(
-            requests.at_the_end(choices.tests(specs.config), best, last, plugs),
-            f"answer {specs.name}",
-        )
-        if ranks.is_main():
-            write_lines(folder / "generations.jsonl", written)
+            written, chosen = _answered(specs, base.path, epochs, knowledge, processes)
+            if ranks.is_main():
+                write_lines(folder / "generations.jsonl", written)
         trained_on = skill.manifest.get("summary", {}) if skill else {}
-        return {"epochs": {"best": best, "last": last}, "trained_on": trained_on}
+        return {"epochs": chosen, "trained_on": trained_on}
 
     uses = [*data, base, *([skill] if skill else []), *plugs.values()]
     return obtain(specs.generations, specs.settings, make, uses, collective=not alone)
+
+
+def _answered(
+    specs: Specs,
+    base: Path | str,
+    epochs: Mapping[int, list[Path]],
+    knowledge: Mapping[str, Path],
+    processes: Processes,
+) -> tuple[list[dict], dict[str, int]]:
+    """The lines of `generations.jsonl`, and which epoch is the best and which the last.
+
+    `epochs`: the adapters that answer at each (none of the base alone); `knowledge`: those plugged in.
+    """
+    from prereq.evaluation.engines import engine  # here, because what is found needs none of it
+    from prereq.model.loading import load_tokenizer
+
+    config, tests = specs.config, choices.tests(specs.config)
+    tokenizer, how = load_tokenizer(base, config.model), config.dataset.prompt
+    settings = config.eval, config.model, config.stage.engine
+    generate = cache(lambda: engine(*settings, base, tokenizer))
+    items, last = _items(specs), max(epochs)
+    written: list[dict] = []
+
+    def answer(wanted: Sequence[Request], label: str) -> None:
+        """Generate for all prompts of each request at once and write them down."""
+        total = sum(len(items[test.name]) for request in wanted for test in request.tests)
+        with progress(label, max(1, total)) as advance:
+            for request in wanted:
+                plugged = [knowledge[request.plug]] if request.plug else []
+                folders = [*epochs[request.epoch], *plugged]
+                asked = [
+                    (t, i, item) for t in request.tests for i, item in enumerate(items[t.name])
+                ]
+                prompts = [prompt_ids(tokenizer, item.rows[0], how) for _, _, item in asked]
+
+                def share(numbers, done, folders=folders, prompts=prompts):
+                    return generate()(folders, [prompts[n] for n in numbers], done)
+
+                answers = processes.deal([len(ids) for ids in prompts], share, advance)
+                place = {"epoch": request.epoch, "knowledge": request.plug or ""}
+                for (test, number, item), generation in zip(asked, answers, strict=True):
+                    text = prompts_of.asked(tokenizer, item.rows[0], how).before
+                    record = _record(generation, text, (folders or [base])[0])
+                    written.append({"split": test.name, **place, "item": number, **record})
+
+    answer(requests.by_epoch(tests, list(epochs)), f"answer {specs.name}, by epoch")
+    best = score.best_epoch(written, items, tests, _scorer(specs), last)
+    answer(requests.at_the_end(tests, best, last, knowledge), f"answer {specs.name}")
+    return written, {"best": best, "last": last}
 
 
 def skill_adapter(specs: Specs) -> Artifact | None:

@@ -56,9 +56,8 @@ class Gradients:
                 return loss, sums, packs
             except torch.OutOfMemoryError as error:
                 reason = str(error).partition(". ")[0]
-            self._make_room(
-                reason, packs
-            )  # here, where nothing refers to the failed forward any more
+            # Out here nothing refers to the failed forward any more.
+            self._make_room(reason, packs)
 
     def fit(self, examples: Sequence[Example]) -> None:
         """Choose `tokens` by what a pack of these examples takes of the GPU's memory."""
@@ -71,8 +70,7 @@ class Gradients:
         self.tokens = MEASURED
         self.step(rows, 0)
         used = torch.cuda.max_memory_allocated(device) - before
-        for parameter in self.wrapped.parameters():
-            parameter.grad = None
+        self.wrapped.zero_grad()
         torch.cuda.empty_cache()
         free, _ = torch.cuda.mem_get_info(device)
         states = 8 * sum(p.numel() for p in self.wrapped.parameters() if p.requires_grad)
@@ -88,11 +86,8 @@ class Gradients:
         self, packs: Packs, examples: Sequence[Example], number: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
         accelerator, wrapped = self.accelerator, self.wrapped
-        count, rank, device = (
-            accelerator.num_processes,
-            accelerator.process_index,
-            accelerator.device,
-        )
+        count, rank = accelerator.num_processes, accelerator.process_index
+        device = accelerator.device
         mine = packs[rank::count]
         # Every process makes the same number of backwards; one without a pack has a row of weight 0.
         mine += [[_idle(packs)]] * (math.ceil(len(packs) / count) - len(mine))
@@ -123,8 +118,7 @@ class Gradients:
         """Less memory for the same gradients: smaller packs, else activations computed twice."""
         longest = max(len(example.row.ids) for rows in packs for example in rows)
         several = sum(map(len, packs)) > len(packs)  # rows that could be apart
-        for parameter in self.wrapped.parameters():
-            parameter.grad = None
+        self.wrapped.zero_grad()
         if self.accelerator.num_processes > 1:  # the others wait in the middle of the step
             raise PrereqError(f"{self.label}: {reason}. {self._remedies()}")
         if several and self.tokens > longest and not self.fixed:
