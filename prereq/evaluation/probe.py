@@ -16,6 +16,7 @@ from prereq.model.self_check import (
     plain_logits,
     probe_rows,
     refusal,
+    rounded_anew,
 )
 
 STEPS = 3  # tokens decoded after the prompts
@@ -33,7 +34,8 @@ def check(model: PreTrainedModel, prompts: Sequence[list[int]]) -> None:
         except Exception as error:  # whatever a model's own code may raise
             reason = str(error).strip().partition("\n")[0]
             raise Unfit(f"it fails ({type(error).__name__}: {reason})") from None
-        compare("the logits", found.flatten(0, 1), _plain(model, rows).flatten(0, 1), model.dtype)
+        expected = _plain(model, rows)
+        compare("the logits", found, expected, model.dtype, lambda: _rounded(model, rows))
     except Unfit as unfit:
         works = "stage.engine=padded (the model's own generate: slower)"
         raise refusal(model, str(unfit), works) from None
@@ -45,16 +47,21 @@ def check_attention(model: PreTrainedModel, prompts: Sequence[list[int]]) -> Non
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     ids = torch.tensor(probe_rows(inner, prompts)[:1], device=inner.device)
     found = plain_logits(model, ids)[0]
+
+    def rounded() -> torch.Tensor:
+        with plain_attention(inner), rounded_anew(model, inner.dtype):
+            return plain_logits(model, ids)[0]
+
     with plain_attention(inner):
         expected = plain_logits(model, ids)[0]
     try:
-        compare("the logits", found, expected, inner.dtype)
+        compare("the logits", found, expected, inner.dtype, rounded)
     except Unfit as unfit:
         raise refusal(inner, str(unfit), "model.attn_implementation=eager") from None
 
 
 def _decode(model: PreTrainedModel, rows: list[list[int]]) -> torch.Tensor:
-    """Logits [steps + 1, rows, vocabulary]; each row is continued by its own first tokens."""
+    """Logits [(steps + 1) · rows, vocabulary]; each row is continued by its own first tokens."""
     room = max(map(len, rows)) + STEPS
     cache = KVCache(len(rows), room, room, model.device)
     flat = PrefixShared()
@@ -67,13 +74,19 @@ def _decode(model: PreTrainedModel, rows: list[list[int]]) -> torch.Tensor:
         positions = cache.lengths
         layout = Decode(cache)
         logits.append(next_logits(model, [row[step] for row in rows], positions, layout))
-    return torch.stack(logits)
+    return torch.stack(logits).flatten(0, 1)
 
 
 def _plain(model: PreTrainedModel, rows: list[list[int]]) -> torch.Tensor:
+    """The same logits of the model's own forward, as [(steps + 1) · rows, vocabulary]."""
     expected = []
     with plain_attention(model):
         for row in rows:
             ids = torch.tensor([row + row[:STEPS]], device=model.device)
             expected.append(plain_logits(model, ids)[0, len(row) - 1 :])
-    return torch.stack(expected, 1)
+    return torch.stack(expected, 1).flatten(0, 1)
+
+
+def _rounded(model: PreTrainedModel, rows: list[list[int]]) -> torch.Tensor:
+    with rounded_anew(model, model.dtype):
+        return _plain(model, rows)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 
 import torch
@@ -19,6 +20,7 @@ from prereq.model.self_check import (
     plain_logits,
     probe_rows,
     refusal,
+    rounded_anew,
 )
 from prereq.training.packed import PackedLM
 from prereq.training.padded import PaddedLM
@@ -39,7 +41,7 @@ def check(
 ) -> None:
     """`lm` against plain forwards. Raises PrereqError for a model that it is wrong for.
 
-    `rows`: those that training will see; the probe is made of their tokens. `routes`: the adapters
+    `rows`: those that training will see; the probe is made of some of them. `routes`: the adapters
     that stand on a row; the probe has rows of the first and of the last. Adapters that train are drawn
     at random for the probe and restored.
     """
@@ -90,6 +92,12 @@ def _compare(lm: PackedLM | PaddedLM, examples: Sequence[Example], expected: See
     """Raise Unfit where the engine gives something else than expected."""
     lm.model.zero_grad(set_to_none=True)
     hidden, losses = [], []
+
+    @cache
+    def rounded() -> Seen:
+        with rounded_anew(lm.model, lm.inner.dtype):
+            return _plain(lm, examples)
+
     try:
         for rows in lm.packs(examples, 10**6):
             batch = lm.layout(rows, lm.inner.device, ("text",))
@@ -104,10 +112,14 @@ def _compare(lm: PackedLM | PaddedLM, examples: Sequence[Example], expected: See
     except Exception as error:  # whatever a model's own code may raise
         reason = str(error).strip().partition("\n")[0]
         raise Unfit(f"it fails ({type(error).__name__}: {reason})") from None
+    gradient, dtype = _gradient(lm), lm.inner.dtype
     if hidden:
-        compare("hidden states", torch.cat(hidden), expected.hidden, lm.inner.dtype)
-    compare("token losses", torch.cat(losses)[:, None], expected.losses[:, None], lm.inner.dtype)
-    compare("gradients", _gradient(lm), expected.gradient, lm.inner.dtype)
+        seen = torch.cat(hidden)
+        compare("hidden states", seen, expected.hidden, dtype, lambda: rounded().hidden)
+    # As one row: a token that the model is certain of has next to no loss to be compared with.
+    seen, losses_expected = torch.cat(losses)[None], expected.losses[None]
+    compare("token losses", seen, losses_expected, dtype, lambda: rounded().losses[None])
+    compare("gradients", gradient, expected.gradient, dtype, lambda: rounded().gradient)
 
 
 @contextmanager
