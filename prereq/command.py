@@ -24,6 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from prereq import __version__
+from prereq.config import identity
 from prereq.config.build import build
 from prereq.config.command_line import arguments, check, compared, recipe
 from prereq.config.compose import Composer, conf_dir, register_schema
@@ -31,7 +32,6 @@ from prereq.config.files import reason
 from prereq.errors import BUG, ConfigError, Failed, Preempted, explained
 from prereq.runtime import ranks, signals, sweeps
 from prereq.runtime.console import console, say
-from prereq.stages import identity
 
 STAGES = {
     "pretrain": "prereq.stages.pretrain",

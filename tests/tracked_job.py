@@ -5,7 +5,7 @@ from pathlib import Path
 
 from prereq.artifacts.spec import Artifact, Spec
 from prereq.errors import Preempted
-from prereq.stages.choices import recorded
+from prereq.stages.specs.choices import recorded
 from prereq.tracking.metrics import Tracker
 from prereq.tracking.obtain import obtain
 from tests.configs import composed

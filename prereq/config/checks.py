@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from prereq.config import sources, values
-from prereq.config.schema import Config, MethodConfig, Server, TestSplit
+from prereq.config import values
+from prereq.config.schema import Config, MethodConfig, Server, TestSplit, sources
 from prereq.config.shape import braces, no_twice, one_of, shown
 
 FORMS = ("passage", "statement")

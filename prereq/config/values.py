@@ -26,8 +26,8 @@ from prereq.config.schema import (
     Training,
     WorldConfig,
 )
+from prereq.config.schema.sources import GROUPS, PEOPLE, Shares
 from prereq.config.shape import shown
-from prereq.config.sources import GROUPS, PEOPLE, Shares
 from prereq.errors import IN_URL
 
 WORDINGS = 6  # in which the embedded world can state a fact

@@ -14,7 +14,7 @@ from typing import Any
 from rich.markup import escape
 
 from prereq.config import Columns
-from prereq.config.sources import FORMS, OPTIONAL, named_forms
+from prereq.config.schema.sources import FORMS, OPTIONAL, named_forms
 from prereq.data import checks, reading
 from prereq.data.problems import Problems, bad_rows, shown
 from prereq.data.rows import UserRow, place

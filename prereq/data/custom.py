@@ -15,7 +15,7 @@ from typing import Any
 from rich.markup import escape
 
 from prereq.config import DatasetConfig
-from prereq.config.sources import CUT
+from prereq.config.schema.sources import CUT
 from prereq.data.columns import read_passages, read_rows, subjects
 from prereq.data.reading import is_file
 from prereq.data.rows import UserRow

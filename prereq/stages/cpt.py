@@ -17,11 +17,11 @@ from prereq.artifacts.spec import Artifact, Spec
 from prereq.config import Config, KnowledgeSource
 from prereq.errors import PrereqError
 from prereq.runtime import ranks
-from prereq.stages import choices, prepare
+from prereq.stages import prepare
 from prereq.stages.data.rows import text
 from prereq.stages.data.sets import data_sets
 from prereq.stages.pretrain import base_model, libraries
-from prereq.stages.specs import Specs, require
+from prereq.stages.specs import Specs, choices, require
 from prereq.tracking.metrics import Tracker
 from prereq.tracking.obtain import obtain_all
 from prereq.training.plan import Plan, joint_plan, text_plan

@@ -22,10 +22,10 @@ from prereq.config import Config
 from prereq.errors import PrereqError
 from prereq.evaluation import requests
 from prereq.runtime.console import progress
-from prereq.stages import choices, cpt, prepare, pretrain, sft
+from prereq.stages import cpt, prepare, pretrain, sft
 from prereq.stages import eval as evaluation
 from prereq.stages.data.sets import obtained, write
-from prereq.stages.specs import FICTITIOUS, Specs, missing, of_method
+from prereq.stages.specs import FICTITIOUS, Specs, choices, missing, of_method
 from prereq.training.plan import Plan
 
 Count = Callable[[], tuple[int, int | None, int]]  # rows, steps and tokens: see `Need`

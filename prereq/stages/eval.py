@@ -29,10 +29,10 @@ from prereq.runtime import ranks
 from prereq.runtime.console import progress
 from prereq.runtime.dealing import Processes, every_process
 from prereq.runtime.files import read_lines, write_json, write_lines
-from prereq.stages import choices, cpt, prepare, sft
+from prereq.stages import cpt, prepare, sft
 from prereq.stages.data.sets import data_sets
 from prereq.stages.pretrain import base_model
-from prereq.stages.specs import Specs
+from prereq.stages.specs import Specs, choices
 from prereq.tracking.metrics import Tracker
 from prereq.tracking.obtain import obtain
 

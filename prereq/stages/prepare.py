@@ -13,10 +13,10 @@ from prereq.data.tokens import prompt_ids
 from prereq.errors import PrereqError
 from prereq.evaluation.requests import Item, items_of
 from prereq.runtime import ranks
-from prereq.stages import choices, pretrain
+from prereq.stages import pretrain
 from prereq.stages.data import rows as data
 from prereq.stages.data.sets import data_sets
-from prereq.stages.specs import Specs, missing
+from prereq.stages.specs import Specs, choices, missing
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerBase

@@ -15,10 +15,9 @@ from prereq.config import Architecture, Config
 from prereq.model.numerics import ROWS
 from prereq.runtime import ranks, signals
 from prereq.runtime.console import say
-from prereq.stages import choices
 from prereq.stages.data.rows import pretraining
 from prereq.stages.data.sets import data_sets
-from prereq.stages.specs import Specs
+from prereq.stages.specs import Specs, choices
 from prereq.tracking.metrics import Tracker
 from prereq.tracking.obtain import obtain
 from prereq.training.plan import Plan, text_plan

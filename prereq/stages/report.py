@@ -10,7 +10,7 @@ from prereq.config import Config
 from prereq.errors import PrereqError
 from prereq.report import collect, picture, tables
 from prereq.runtime.console import say
-from prereq.stages import choices
+from prereq.stages.specs import choices
 from prereq.tracking import obtain
 
 

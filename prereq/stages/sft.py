@@ -13,11 +13,11 @@ from prereq.artifacts import store
 from prereq.artifacts.spec import Artifact
 from prereq.config import Config
 from prereq.runtime import ranks
-from prereq.stages import choices, cpt, prepare
+from prereq.stages import cpt, prepare
 from prereq.stages.data.rows import subjects
 from prereq.stages.data.sets import data_sets
 from prereq.stages.pretrain import base_model, libraries
-from prereq.stages.specs import Specs, require
+from prereq.stages.specs import Specs, choices, require
 from prereq.tracking.metrics import Tracker
 from prereq.tracking.obtain import obtain
 from prereq.training.objectives import SKILL, Knowledge

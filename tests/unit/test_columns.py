@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from prereq.config import Columns
-from prereq.config.sources import problems
+from prereq.config.schema.sources import problems
 from prereq.data.columns import read_passages, read_rows
 from prereq.errors import PrereqError
 from tests.configs import composed

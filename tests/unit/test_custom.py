@@ -10,12 +10,11 @@ from prereq.data import custom
 from prereq.data.rows import UserRow
 from prereq.data.sources import read_skill, read_text
 from prereq.errors import PrereqError
-from prereq.stages import choices
 from prereq.stages.data.rows import text
 from prereq.stages.data.rows import told as knowledge_told
 from prereq.stages.data.sets import data_sets
 from prereq.stages.pretrain import tokenizer_of
-from prereq.stages.specs import Specs
+from prereq.stages.specs import Specs, choices
 from prereq.synth.wording import state
 from tests.configs import composed
 from tests.rows import write_parquet

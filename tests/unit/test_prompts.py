@@ -4,7 +4,7 @@ import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from prereq.config.sources import problems
+from prereq.config.schema.sources import problems
 from prereq.data.prompts import asked
 from prereq.data.rows import SkillRow
 from prereq.data.tokens import prompt_ids, skill_row

@@ -10,9 +10,8 @@ import pytest
 from prereq.artifacts.spec import Artifact
 from prereq.data.sources import read_skill
 from prereq.errors import PrereqError
-from prereq.stages import choices
 from prereq.stages.data import rows as data
-from prereq.stages.specs import Specs
+from prereq.stages.specs import Specs, choices
 from tests.configs import composed
 
 

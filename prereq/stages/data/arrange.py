@@ -18,8 +18,7 @@ from prereq.data.sources import Wanted, check_rows, read_skill
 from prereq.data.splits import is_local, split_files
 from prereq.errors import PrereqError
 from prereq.runtime.files import read_lines, write_lines
-from prereq.stages import choices
-from prereq.stages.specs import Specs
+from prereq.stages.specs import Specs, choices
 from prereq.synth.wording import state
 
 Split = tuple[str, str]  # subset and split

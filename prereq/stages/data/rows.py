@@ -16,8 +16,7 @@ from prereq.data.sources import read_skill, read_text, read_wordings, text_place
 from prereq.data.tokens import Cut, TokenRow, fitted, text_rows
 from prereq.errors import PrereqError
 from prereq.runtime.console import say
-from prereq.stages import choices
-from prereq.stages.specs import Specs
+from prereq.stages.specs import Specs, choices
 from prereq.training.plan import fitted_subjects, subjects_of
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from prereq.data.sources import Wanted, read_skill
 from prereq.data.tokens import Cut, TokenRow, fitted, prompt_ids, skill_row
 from prereq.errors import PrereqError
 from prereq.report.rows import Counted, show
-from prereq.stages import choices, prepare, pretrain
+from prereq.stages import prepare, pretrain
 from prereq.stages.data.rows import told
 from prereq.stages.data.sets import data_sets
-from prereq.stages.specs import Specs
+from prereq.stages.specs import Specs, choices
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

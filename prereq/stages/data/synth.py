@@ -16,9 +16,8 @@ from prereq.data import custom
 from prereq.data.sources import read_skill
 from prereq.errors import PrereqError
 from prereq.runtime.console import say
-from prereq.stages import choices
 from prereq.stages.data import arrange
-from prereq.stages.specs import Specs
+from prereq.stages.specs import Specs, choices
 from prereq.synth import write as writing
 from prereq.synth.rows import (
     LongRow,

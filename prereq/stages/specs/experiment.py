@@ -13,7 +13,7 @@ import torch
 
 from prereq.artifacts import external, store
 from prereq.artifacts.spec import Artifact, Spec, experiment_of
-from prereq.config import Config, KnowledgeSource, LoraSettings, TestSplit
+from prereq.config import Config, KnowledgeSource, LoraSettings, TestSplit, identity
 from prereq.config.checks import asks_topics
 from prereq.data.prompts import PLAIN
 from prereq.data.sources import split_files
@@ -21,7 +21,7 @@ from prereq.data.splits import check_root, is_local
 from prereq.errors import PrereqError
 from prereq.evaluation.scoring import RULES
 from prereq.model.numerics import attention_for, device_type, dtype_of, product_dtype
-from prereq.stages import choices, identity
+from prereq.stages.specs import choices
 from prereq.tracking.settings import Settings
 
 FICTITIOUS = ("fictitious_skill", "fictitious_knowledge")  # subsets that `stage=synth` makes

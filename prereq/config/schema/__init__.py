@@ -1,0 +1,128 @@
+"""The typed schema of every configuration.
+
+YAML under `conf/` holds values; these dataclasses say which keys there are and of which type, so a
+wrong key or type fails when the config is composed. `prereq.config.checks` says which values make
+sense together. Group choices (`stage=sft`) are Hydra's business and do not appear here.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from omegaconf import MISSING
+
+from prereq.config.schema.dataset import (
+    DatasetConfig,
+    KnowledgeSource,
+    SkillRecipe,
+    Splits,
+    TestSplit,
+)
+from prereq.config.schema.model import AdapterConfig, Architecture, LoraSettings, ModelConfig
+from prereq.config.schema.sources import CitiesConfig, Columns, Shares, WorldConfig
+from prereq.config.schema.synth import Server, Synth
+from prereq.config.schema.training import Training, layer
+
+__all__ = [
+    "AdapterConfig",
+    "Architecture",
+    "CitiesConfig",
+    "Columns",
+    "Config",
+    "DatasetConfig",
+    "EvalConfig",
+    "KnowledgeSource",
+    "LoraSettings",
+    "MethodConfig",
+    "ModelConfig",
+    "Server",
+    "Shares",
+    "SkillRecipe",
+    "Splits",
+    "StageConfig",
+    "Synth",
+    "TestSplit",
+    "TrackerConfig",
+    "Training",
+    "WorldConfig",
+    "layer",
+    "with_method",
+]
+
+
+@dataclass
+class MethodConfig:
+    """Which rows a method learns the skill from, and whether knowledge LoRAs stand beside it."""
+
+    name: str = MISSING
+    trains: bool = True  # False: the base model answers as it is
+    fictitious: bool = False  # use fictitious rows
+    real: bool = True  # use real rows
+    knowledge: bool = False  # with a knowledge LoRA active beside the skill
+    known_only: bool = False  # drop real rows whose entity the base model does not know
+    popular: bool = False  # keep the better-known half of the real rows, by the column s_pop
+    forms: list[str] | None = None  # of knowledge: passage, statement; None: both
+    real_weight: float | None = None  # of the skill-only loss; None: the dataset's
+    # What reports take it for: plain | prerequisite | oracle. None: by known_only and knowledge.
+    family: str | None = None
+    colour: str | None = None  # in pictures, as #rrggbb; None: one that no other method has
+
+
+@dataclass
+class EvalConfig:
+    name: str = MISSING
+    scoring: str = "qa"  # qa | final_answer | facts | long_form
+    max_new_tokens: int = 128
+    tokens_per_batch: int = 32768  # prompt and answer tokens generated at once
+    bootstrap: int = 2000  # resamples of a confidence interval
+    engine: str = "batches"  # batches | server
+    server: str | None = None  # URL of an OpenAI-compatible server
+    served_as: str | None = None  # the name there of the base model with the skill
+    api_key_env: str = "OPENAI_API_KEY"  # the environment variable that holds the server's key
+    requests: int = 16  # to the server at once
+
+
+@dataclass
+class StageConfig(Training):
+    """Training values set here win over the dataset's recipe, for what the stage itself trains."""
+
+    name: str = MISSING
+    prerequisites: str = "make"  # make | require
+    engine: str = "packed"  # packed | padded (plain PEFT forwards: slower, right for every model)
+    tokens_per_forward: int | str = 4096  # auto: as many as the GPU has room for
+    checkpoint_seconds: int = 60
+    dry_run: bool = False  # show what is needed, found or to be made, and make nothing
+    together: bool = False  # train missing knowledge LoRAs in one pass over the base model
+    processes: int | None = None  # of stage=pipeline; None: as `prereq.runtime.workers` finds best
+
+
+@dataclass
+class TrackerConfig:
+    name: str = "none"  # none | wandb | offline
+    project: str = "prereq"
+    entity: str | None = None
+    group: str | None = None  # None: the dataset's and the model's name
+    upload: bool = True  # adapters, answers and scores whole; False: their manifests alone
+
+
+@dataclass
+class Config:
+    seed: int = 1
+    output_dir: str = "outputs"
+    knowledge: list[str] | None = None  # for stage=cpt: only these sources
+    skill: str | None = None  # for stage=eval: this adapter (folder or Hub id)
+    show: int = 0  # for stage=data: print the tokens of so many rows of each split
+    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    adapter: AdapterConfig = field(default_factory=AdapterConfig)
+    stage: StageConfig = field(default_factory=StageConfig)
+    method: MethodConfig = field(default_factory=MethodConfig)
+    synth: Synth = field(default_factory=Synth)
+    eval: EvalConfig = field(default_factory=EvalConfig)
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
+    compare: list[MethodConfig] = field(default_factory=list)  # filled in by __main__
+    recipe: Any = None  # the same choices without a value changed; filled in by __main__
+
+
+def with_method(config: Config, method: MethodConfig) -> Config:
+    """The same experiment by another method."""
+    return replace(config, method=method)

@@ -1,0 +1,5 @@
+"""What each artifact of an experiment is, and what it is made from: every key, nothing made."""
+
+from prereq.stages.specs.experiment import FICTITIOUS, Specs, missing, of_method, require
+
+__all__ = ["FICTITIOUS", "Specs", "missing", "of_method", "require"]
