@@ -12,9 +12,9 @@ from prereq.model.kv_cache import Decode, KVCache, Prefill
 from prereq.model.self_check import (
     Unfit,
     compare,
+    fault,
     plain_attention,
     plain_logits,
-    probe_rows,
     refusal,
     rounded_anew,
 )
@@ -25,39 +25,45 @@ STEPS = 3  # tokens decoded after the prompts
 @torch.inference_mode()
 def check(model: PreTrainedModel, prompts: Sequence[list[int]]) -> None:
     """The packed generation: one prefill and three decoding steps. Raises PrereqError where wrong."""
-    rows = sorted(probe_rows(model, prompts))
-    try:
-        try:
-            found = _decode(model, rows)
-        except Unfit:
-            raise
-        except Exception as error:  # whatever a model's own code may raise
-            reason = str(error).strip().partition("\n")[0]
-            raise Unfit(f"it fails ({type(error).__name__}: {reason})") from None
-        expected = _plain(model, rows)
-        compare("the logits", found, expected, model.dtype, lambda: _rounded(model, rows))
-    except Unfit as unfit:
+    if unfit := fault(model, prompts, lambda probe: _check(model, sorted(probe))):
         works = "stage.engine=padded (the model's own generate: slower)"
-        raise refusal(model, str(unfit), works) from None
+        raise refusal(model, str(unfit), works)
+
+
+def _check(model: PreTrainedModel, rows: list[list[int]]) -> None:
+    """Raise Unfit where these rows give something else than expected."""
+    try:
+        found = _decode(model, rows)
+    except Unfit:
+        raise
+    except Exception as error:  # whatever a model's own code may raise
+        reason = str(error).strip().partition("\n")[0]
+        raise Unfit(f"it fails ({type(error).__name__}: {reason})") from None
+    expected = _plain(model, rows)
+    compare("the logits", found, expected, model.dtype, lambda: _rounded(model, rows))
 
 
 @torch.inference_mode()
 def check_attention(model: PreTrainedModel, prompts: Sequence[list[int]]) -> None:
     """Whether the model's attention is what its eager one is. Raises PrereqError where it is not."""
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    ids = torch.tensor(probe_rows(inner, prompts)[:1], device=inner.device)
-    found = plain_logits(model, ids)[0]
 
-    def rounded() -> torch.Tensor:
-        with plain_attention(inner), rounded_anew(model, inner.dtype):
-            return plain_logits(model, ids)[0]
+    def check(probe: list[list[int]]) -> None:
+        ids = torch.tensor(probe[:1], device=inner.device)
+        found = plain_logits(model, ids)[0]
+        with plain_attention(inner):
+            expected = plain_logits(model, ids)[0]
+        compare("the logits", found, expected, inner.dtype, lambda: _eager(model, ids))
 
-    with plain_attention(inner):
-        expected = plain_logits(model, ids)[0]
-    try:
-        compare("the logits", found, expected, inner.dtype, rounded)
-    except Unfit as unfit:
-        raise refusal(inner, str(unfit), "model.attn_implementation=eager") from None
+    if unfit := fault(inner, prompts, check):
+        raise refusal(inner, str(unfit), "model.attn_implementation=eager")
+
+
+def _eager(model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
+    """Its logits by eager attention, [L, vocabulary], as far off as rounding may be."""
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    with plain_attention(inner), rounded_anew(model, inner.dtype):
+        return plain_logits(model, ids)[0]
 
 
 def _decode(model: PreTrainedModel, rows: list[list[int]]) -> torch.Tensor:

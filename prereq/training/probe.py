@@ -1,9 +1,9 @@
 """The training engines against the model's own forward, on a few short rows, before the first step."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import groupby
 
 import torch
@@ -16,9 +16,9 @@ from prereq.model.routed_lora import unrouted
 from prereq.model.self_check import (
     Unfit,
     compare,
+    fault,
     plain_attention,
     plain_logits,
-    probe_rows,
     refusal,
     rounded_anew,
 )
@@ -45,15 +45,8 @@ def check(
     that stand on a row; the probe has rows of the first and of the last. Adapters that train are drawn
     at random for the probe and restored.
     """
-    probe = probe_rows(lm.inner, [row.ids for row in rows])
-    if isinstance(lm, PaddedLM):
-        probe[1] = probe[1][:-2]  # so that something is padded
-    chosen = [routes[0], routes[0], routes[-1]]
-    examples = [
-        Example(TokenRow(ids, 1), route, "text", 1.0)
-        for ids, route in zip(probe, chosen, strict=True)
-    ]
-    examples.sort(key=lambda e: (e.route, e.row.ids))  # the order in which both engines have them
+    tokens = [row.ids for row in rows]
+    attempt = partial(_check, lm, [routes[0], routes[0], routes[-1]])
     trained = [(n, p) for n, p in lm.model.named_parameters() if p.requires_grad]
     before = [(p, p.detach().clone()) for name, p in trained if "lora_B" in name]
     lm.eval()
@@ -61,15 +54,27 @@ def check(
         generator = torch.Generator().manual_seed(0)
         for parameter, value in before:
             parameter.data.copy_(0.05 * torch.randn(value.shape, generator=generator))
-        expected = _plain(lm, examples)
-        try:
-            _compare(lm, examples, expected)
-        except Unfit as unfit:
-            raise refusal(lm.inner, str(unfit), _what_works(lm, examples, expected)) from None
+        if unfit := fault(lm.inner, tokens, attempt):
+            works = _what_works(lm, lambda: fault(lm.inner, tokens, attempt))
+            raise refusal(lm.inner, str(unfit), works)
     finally:
         for parameter, value in before:
             parameter.data.copy_(value)
         lm.model.zero_grad(set_to_none=True)
+
+
+def _check(
+    lm: PackedLM | PaddedLM, routes: Sequence[tuple[str, ...]], probe: list[list[int]]
+) -> None:
+    """Raise Unfit where these rows, each on its route, give something else than expected."""
+    if isinstance(lm, PaddedLM):
+        probe[1] = probe[1][:-2]  # so that something is padded
+    examples = [
+        Example(TokenRow(ids, 1), route, "text", 1.0)
+        for ids, route in zip(probe, routes, strict=True)
+    ]
+    examples.sort(key=lambda e: (e.route, e.row.ids))  # as both engines order them
+    _compare(lm, examples, _plain(lm, examples))
 
 
 def _plain(lm: PackedLM | PaddedLM, examples: Sequence[Example]) -> Seen:
@@ -153,7 +158,7 @@ def _gradient(lm: PackedLM | PaddedLM) -> torch.Tensor:
     return torch.cat([gradient.flatten() for gradient in gradients])[None]
 
 
-def _what_works(lm: PackedLM | PaddedLM, examples: Sequence[Example], expected: Seen) -> str:
+def _what_works(lm: PackedLM | PaddedLM, check: Callable[[], Unfit | None]) -> str:
     """What to set instead: another attention with which this engine is right, or the padded engine."""
     model, before, packed = lm.inner, lm.inner.config._attn_implementation, isinstance(lm, PackedLM)
     choices = [ROWS] if packed else []
@@ -165,11 +170,11 @@ def _what_works(lm: PackedLM | PaddedLM, examples: Sequence[Example], expected: 
                 continue
             try:
                 model.set_attn_implementation(name)
-                lm.rows = name == ROWS
-                _compare(lm, examples, expected)
-            except (Unfit, ValueError, ImportError):
+            except (ValueError, ImportError):
                 continue
-            works.append(f"model.attn_implementation={name}")
+            lm.rows = name == ROWS
+            if check() is None:
+                works.append(f"model.attn_implementation={name}")
     finally:
         model.set_attn_implementation(before)
         lm.rows = before == ROWS

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from prereq.model.self_check import Unfit, compare, probe_rows, rounded_anew
+from prereq.model.self_check import Unfit, compare, fault, probe_rows, rounded_anew
+from tests.conftest import llama as tiny_model
 
 
 def off_by(share: float) -> torch.Tensor:
@@ -32,8 +33,8 @@ def test_a_difference_is_held_against_the_rounding_measured(dtype, difference, r
         assert passes
 
 
-def test_rounding_is_measured_without_leaving_a_trace(tiny_llama):
-    model = tiny_llama().to(torch.bfloat16)
+def test_rounding_is_measured_without_leaving_a_trace():
+    model = tiny_model().to(torch.bfloat16)
     ids = torch.tensor([[3, 4, 5, 6, 7]])
     with torch.no_grad():
         before = model(ids).logits
@@ -45,9 +46,30 @@ def test_rounding_is_measured_without_leaving_a_trace(tiny_llama):
     assert torch.equal(before, after)
 
 
-def test_the_probe_is_made_of_rows_two_of_which_begin_alike(tiny_llama):
-    rows = [[5], [1, 2, 3], list(range(10, 30))]
-    found = probe_rows(tiny_llama(), rows)
-    assert [len(row) for row in found] == [7, 7, 7]
-    assert found[0] == [10, 11, 12, 13, 14, 15, 16]
-    assert found[1] == [10, 11, 12, 1, 2, 3, 1] and found[2] == [5] * 7
+def test_the_probe_is_made_of_rows_two_of_which_begin_alike():
+    rows = [[1, 2, 3], list(range(10, 30))]
+    for number in range(5):
+        found = probe_rows(tiny_model(), rows, number)
+        assert [len(row) for row in found] == [7, 7, 7]
+        assert found[0][:3] == found[1][:3]
+        assert all(row[0] in (1, 10) for row in found)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "wrong", "tried", "refused"),
+    [
+        (torch.float32, 1, 1, True),
+        (torch.bfloat16, 1, 2, False),  # one row hung on rounding
+        (torch.bfloat16, 5, 5, True),
+    ],
+)
+def test_with_16_bits_one_of_several_probes_has_to_agree(dtype, wrong, tried, refused):
+    seen = []
+
+    def check(probe):
+        seen.append(probe)
+        if len(seen) <= wrong:
+            raise Unfit(f"number {len(seen)}")
+
+    found = fault(tiny_model().to(dtype), [[1, 2, 3], list(range(10, 30))], check)
+    assert len(seen) == tried and (str(found) == "number 1" if refused else found is None)
