@@ -13,7 +13,7 @@ LEVELS = [
     {"__main__", "launch"},
     {"command"},
     {"stages"},
-    {"report"},
+    {"report", "export"},
     {"evaluation", "training", "synth", "world"},
     {"model", "tracking"},
     {"artifacts", "data", "clients"},

@@ -108,9 +108,13 @@ class TrackerConfig:
 class Config:
     seed: int = 1
     output_dir: str = "outputs"
-    knowledge: list[str] | None = None  # for stage=cpt: only these sources
-    skill: str | None = None  # for stage=eval: this adapter (folder or Hub id)
+    knowledge: list[str] | None = None  # cpt: only these sources; export: merged beside the skill
+    skill: str | None = None  # for stage=eval and export: this adapter (folder or Hub id)
     show: int = 0  # for stage=data: print the tokens of so many rows of each split
+    format: str = "merged"  # for stage=export: merged | adapter | gguf
+    epoch: str = "last"  # for stage=export, of those kept: last | best on the split that selects
+    push_to_hub: str | None = None  # for stage=export and synth: publish under this id
+    private: bool = True  # whether a repository made for that is
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     adapter: AdapterConfig = field(default_factory=AdapterConfig)
