@@ -37,6 +37,7 @@ STAGES = {
     "pretrain": "prereq.stages.pretrain",
     "data": "prereq.stages.data.show",
     "synth": "prereq.stages.data.synth",
+    "probe": "prereq.stages.probe",
     "cpt": "prereq.stages.cpt",
     "sft": "prereq.stages.sft",
     "eval": "prereq.stages.eval",

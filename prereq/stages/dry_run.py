@@ -19,13 +19,16 @@ from rich.table import Table
 from prereq.artifacts import store
 from prereq.artifacts.spec import Artifact, Spec
 from prereq.config import Config
+from prereq.config.schema import probe as settings
+from prereq.data.sources import read_skill
 from prereq.errors import PrereqError
 from prereq.evaluation import requests
 from prereq.runtime.console import progress
 from prereq.stages import cpt, prepare, pretrain, sft
 from prereq.stages import eval as evaluation
+from prereq.stages.data.questions import recalls
 from prereq.stages.data.sets import obtained, write
-from prereq.stages.specs import FICTITIOUS, Specs, choices, exported, missing, of_method
+from prereq.stages.specs import FICTITIOUS, Specs, choices, exported, missing, of_method, probed
 from prereq.training.plan import Plan
 
 Count = Callable[[], tuple[int, int | None, int]]  # rows, steps and tokens: see `Need`
@@ -109,6 +112,8 @@ def _targets(specs: Specs) -> list[Spec | Artifact]:
         return [specs.knowledge(source) for source in choices.needed(specs.config)]
     if name in ("data", "synth", "pretrain"):
         return [{"data": specs.data, "synth": specs.synth, "pretrain": specs.base}[name]]
+    if name == "probe":
+        return [probed.probe(specs, *split) for split in probed.splits(specs.config)]
     if name == "export":
         return [exported.export(specs, "adapter" if specs.config.format == "adapter" else "merged")]
     return [specs.skill if name == "sft" else specs.scores]
@@ -144,9 +149,19 @@ def _counts(specs: Specs) -> dict[str, Count]:
         found[str(specs.base.path)] = planned(pretrain.planned)
     if stage in ("sft", "eval", "export", "pipeline") and isinstance(specs.skill, Spec):
         found[str(specs.skill.path)] = planned(sft.planned)
+    for split in prepare.missing_probes(specs):
+        found[str(probed.probe(specs, *split).path)] = partial(_probed, specs, split)
     if stage in ("eval", "export", "pipeline"):
         found[str(specs.generations.path)] = partial(_asked, specs)
     return found
+
+
+def _probed(specs: Specs, split: tuple[str, str]) -> tuple[int, None, int]:
+    """Prompts that ask the base model, and tokens of its answers, at most."""
+    rows = [row for row in read_skill(specs.folder(split[0]), *split) if not row.fictitious]
+    facts = sum(len(row.facts) if recalls(specs.config) else 1 for row in rows)
+    prompts = facts * settings.prompts(specs.config) * (1 + specs.config.probe.samples)
+    return prompts, None, prompts * probed.max_new_tokens(specs.config)
 
 
 def _asked(specs: Specs) -> tuple[int, None, int]:

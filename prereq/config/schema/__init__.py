@@ -17,7 +17,9 @@ from prereq.config.schema.dataset import (
     Splits,
     TestSplit,
 )
+from prereq.config.schema.method import MethodConfig
 from prereq.config.schema.model import AdapterConfig, Architecture, LoraSettings, ModelConfig
+from prereq.config.schema.probe import Probe
 from prereq.config.schema.sources import CitiesConfig, Columns, Shares, WorldConfig
 from prereq.config.schema.synth import Server, Synth
 from prereq.config.schema.training import Training, layer
@@ -34,6 +36,7 @@ __all__ = [
     "LoraSettings",
     "MethodConfig",
     "ModelConfig",
+    "Probe",
     "Server",
     "Shares",
     "SkillRecipe",
@@ -47,24 +50,6 @@ __all__ = [
     "layer",
     "with_method",
 ]
-
-
-@dataclass
-class MethodConfig:
-    """Which rows a method learns the skill from, and whether knowledge LoRAs stand beside it."""
-
-    name: str = MISSING
-    trains: bool = True  # False: the base model answers as it is
-    fictitious: bool = False  # use fictitious rows
-    real: bool = True  # use real rows
-    knowledge: bool = False  # with a knowledge LoRA active beside the skill
-    known_only: bool = False  # drop real rows whose entity the base model does not know
-    popular: bool = False  # keep the better-known half of the real rows, by the column s_pop
-    forms: list[str] | None = None  # of knowledge: passage, statement; None: both
-    real_weight: float | None = None  # of the skill-only loss; None: the dataset's
-    # What reports take it for: plain | prerequisite | oracle. None: by known_only and knowledge.
-    family: str | None = None
-    colour: str | None = None  # in pictures, as #rrggbb; None: one that no other method has
 
 
 @dataclass
@@ -121,6 +106,7 @@ class Config:
     stage: StageConfig = field(default_factory=StageConfig)
     method: MethodConfig = field(default_factory=MethodConfig)
     synth: Synth = field(default_factory=Synth)
+    probe: Probe = field(default_factory=Probe)
     eval: EvalConfig = field(default_factory=EvalConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     compare: list[MethodConfig] = field(default_factory=list)  # filled in by __main__

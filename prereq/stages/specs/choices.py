@@ -6,7 +6,7 @@ from typing import Any
 
 from prereq.artifacts import external
 from prereq.artifacts.spec import plain
-from prereq.config import Config, KnowledgeSource, TestSplit, Training, layer
+from prereq.config import Config, KnowledgeSource, LoraSettings, TestSplit, Training, layer
 from prereq.config.checks import asks_topics
 from prereq.data import custom
 from prereq.data.splits import is_local
@@ -188,6 +188,13 @@ def knowledge_training(config: Config, source: KnowledgeSource) -> Training:
 
 def skill_training(config: Config) -> Training:
     return _training(config, config.dataset.skill.training, "sft", "eval", "export", "pipeline")
+
+
+def skill_lora(config: Config) -> LoraSettings:
+    """The adapter of the skill: on every target module that the method does not freeze."""
+    lora = config.adapter.skill
+    kept = [name for name in lora.target_modules if name not in config.method.frozen]
+    return replace(lora, target_modules=kept)
 
 
 def _training(
