@@ -1,6 +1,7 @@
 """`stage=probe` on the command line, and the methods that go by what the base model knows."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def made(run_cli, small_world, tmp_path_factory) -> Path:
     words = [*QA, *small_world, *often, "probe.known_from=0.1"]
     result = run_cli(*words, "stage=probe", cwd=folder)
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "AUROC" in result.stdout
+    assert "AUROC" in result.stderr
     methods = f"dataset.methods=[{','.join(METHODS)}]"
     result = run_cli(*words, methods, cwd=folder)
     assert result.returncode == 0, result.stdout + result.stderr
@@ -39,7 +40,7 @@ def made(run_cli, small_world, tmp_path_factory) -> Path:
 def test_every_real_row_has_its_shares_and_a_category(made):
     (file,) = made.glob("outputs/world_qa/tiny/probe/train-*/probe.jsonl")
     (data,) = made.glob("outputs/world_qa/data/*/skill/train.jsonl")
-    rows = lines(data)
+    rows, values = lines(data), json.loads((data.parents[1] / "values.json").read_text())
     found = lines(file)
     assert [line["row"] for line in found] == [n for n, row in enumerate(rows) if not row["fake"]]
     for line in found:
@@ -48,10 +49,13 @@ def test_every_real_row_has_its_shares_and_a_category(made):
         assert line["known"] == bool(row["known"])
         counts = {how: sum(line["answers"][how].values()) for how in ("greedy", "sampled")}
         assert counts == {"greedy": 6, "sampled": 18}
-        (right,) = row["facts"].values()
+        ((relation, right),) = row["facts"].items()
         for how, count in counts.items():
-            said = sum(n for text, n in line["answers"][how].items() if right in text.split())
-            assert line[how] == pytest.approx(said / count, abs=1e-6)
+            right_ones = 0
+            for text, times in line["answers"][how].items():
+                told = [word for word in re.findall(r"\w+", text) if word in values[relation]]
+                right_ones += times * (told[:1] == [right])
+            assert line[how] == pytest.approx(right_ones / count, abs=1e-6)
     summary = manifests(made / "outputs", "probe")["train"]["summary"]
     assert summary["rows"] == len(found) and 0.5 < summary["auroc"] <= 1
     logged = json.loads((file.parent / "metrics.jsonl").read_text())
