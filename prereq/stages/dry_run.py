@@ -25,7 +25,15 @@ from prereq.runtime.console import progress
 from prereq.stages import cpt, prepare, pretrain, sft
 from prereq.stages import eval as evaluation
 from prereq.stages.data.sets import obtained, write
-from prereq.stages.specs import FICTITIOUS, Specs, choices, missing, of_method
+from prereq.stages.specs import (
+    FICTITIOUS,
+    Specs,
+    answering,
+    asked,
+    choices,
+    missing,
+    of_method,
+)
 from prereq.training.plan import Plan
 
 Count = Callable[[], tuple[int, int | None, int]]  # rows, steps and tokens: see `Need`
@@ -58,7 +66,10 @@ def needs(config: Config) -> list[Need]:
     """All that the command needs, in the order in which it is made."""
     if config.stage.name == "report":
         raise PrereqError("stage=report makes no artifact, so stage.dry_run has nothing to show")
-    experiments = [of_method(config, method) for method in config.compare] or [Specs(config)]
+    if config.stage.name == "ask":
+        experiments = asked(config)
+    else:
+        experiments = [of_method(config, method) for method in config.compare] or [Specs(config)]
     wanted: dict[str, tuple[Spec | Artifact, Count | None]] = {}
     if isinstance(experiments[0].data, Artifact):
         wanted[str(experiments[0].data.path)] = experiments[0].data, None
@@ -109,6 +120,8 @@ def _targets(specs: Specs) -> list[Spec | Artifact]:
         return [specs.knowledge(source) for source in choices.needed(specs.config)]
     if name in ("data", "synth", "pretrain"):
         return [{"data": specs.data, "synth": specs.synth, "pretrain": specs.base}[name]]
+    if name == "ask":
+        return answering(specs)
     return [specs.skill if name == "sft" else specs.scores]
 
 
@@ -140,7 +153,7 @@ def _counts(specs: Specs) -> dict[str, Count]:
         found[str(specs.knowledge(source).path)] = planned(cpt.planned, source)
     if config.model.source == "tiny":
         found[str(specs.base.path)] = planned(pretrain.planned)
-    if stage in ("sft", "eval", "pipeline") and isinstance(specs.skill, Spec):
+    if stage in ("sft", "eval", "pipeline", "ask") and isinstance(specs.skill, Spec):
         found[str(specs.skill.path)] = planned(sft.planned)
     if stage in ("eval", "pipeline"):
         found[str(specs.generations.path)] = partial(_asked, specs)

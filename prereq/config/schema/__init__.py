@@ -10,6 +10,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from prereq.config.schema.ask import Ask
 from prereq.config.schema.dataset import (
     DatasetConfig,
     KnowledgeSource,
@@ -25,6 +26,7 @@ from prereq.config.schema.training import Training, layer
 __all__ = [
     "AdapterConfig",
     "Architecture",
+    "Ask",
     "CitiesConfig",
     "Columns",
     "Config",
@@ -108,8 +110,9 @@ class TrackerConfig:
 class Config:
     seed: int = 1
     output_dir: str = "outputs"
-    knowledge: list[str] | None = None  # for stage=cpt: only these sources
-    skill: str | None = None  # for stage=eval: this adapter (folder or Hub id)
+    knowledge: list[str] | None = None  # for stage=cpt and ask: only these sources
+    skill: str | None = None  # for stage=eval and ask: this adapter (folder or Hub id)
+    question: str | None = None  # for stage=ask; None: a prompt to type questions at
     show: int = 0  # for stage=data: print the tokens of so many rows of each split
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -118,6 +121,7 @@ class Config:
     method: MethodConfig = field(default_factory=MethodConfig)
     synth: Synth = field(default_factory=Synth)
     eval: EvalConfig = field(default_factory=EvalConfig)
+    ask: Ask = field(default_factory=Ask)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     compare: list[MethodConfig] = field(default_factory=list)  # filled in by __main__
     recipe: Any = None  # the same choices without a value changed; filled in by __main__
