@@ -40,6 +40,7 @@ STAGES = {
     "cpt": "prereq.stages.cpt",
     "sft": "prereq.stages.sft",
     "eval": "prereq.stages.eval",
+    "export": "prereq.stages.export.run",
     "pipeline": "prereq.stages.pipeline",
     "report": "prereq.stages.report",
     "dry_run": "prereq.stages.dry_run",

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from prereq.config import values
-from prereq.config.schema import Config, MethodConfig, Server, TestSplit, sources
+from prereq.config.schema import Config, MethodConfig, Server, TestSplit, export, sources
 from prereq.config.shape import braces, no_twice, one_of, shown
 
 FORMS = ("passage", "statement")
@@ -20,7 +20,7 @@ EPOCHS = ("all", "ends", "best", "last")
 
 def problems(config: Config) -> list[str]:
     """What is wrong, one line each (empty: nothing). Every line names the key and the remedy."""
-    found = values.problems(config) + sources.problems(config)
+    found = values.problems(config) + sources.problems(config) + export.problems(config)
     for check in (_knowledge, _skill, _evaluation, _stage, _model, _adapter):
         found += check(config)
     for method in config.compare or [config.method]:
@@ -31,7 +31,7 @@ def problems(config: Config) -> list[str]:
 def trains_skill(config: Any) -> bool:
     """Whether the command needs the skill LoRA of the recipe, not one given by hand."""
     return config.stage.name in ("sft", "pipeline") or (
-        config.stage.name == "eval" and not config.skill
+        config.stage.name in ("eval", "export") and not config.skill
     )
 
 
@@ -66,10 +66,10 @@ def _knowledge(config: Config) -> list[str]:
         return found
     if not config.knowledge:
         found.append("knowledge=[]: names no source; leave it out to train all of them")
-    if config.stage.name != "cpt":
+    if config.stage.name not in ("cpt", "export"):
         found.append(
-            f"knowledge: only stage=cpt takes it, not stage={config.stage.name}; to use fewer sources "
-            "change dataset.knowledge or method.forms"
+            f"knowledge: only stage=cpt and export take it, not stage={config.stage.name}; to use fewer "
+            "sources change dataset.knowledge or method.forms"
         )
     for name in config.knowledge:
         found += one_of("knowledge", name, names)
@@ -85,10 +85,10 @@ def _skill(config: Config) -> list[str]:
             "dataset.skill.fictitious: needs both subset and splits; leave it out where fictitious rows "
             "stand among the others"
         )
-    if config.skill and config.stage.name != "eval":
+    if config.skill and config.stage.name not in ("eval", "export"):
         found.append(
-            f"skill={shown(config.skill)}: only stage=eval takes an adapter that was not made here, not "
-            f"stage={config.stage.name}"
+            f"skill={shown(config.skill)}: only stage=eval and export take an adapter that was not made "
+            f"here, not stage={config.stage.name}"
         )
     size = (config.stage.batch_size if trains_skill(config) else None) or recipe.training.batch_size
     if size and recipe.draw_group and size % recipe.draw_group:

@@ -72,7 +72,7 @@ def read(specs: Specs, found: Sequence[Wanted]) -> dict[str, dict[str, int]]:
 def trains_skill(specs: Specs) -> bool:
     """Whether the command still has to train the skill LoRA."""
     stage = specs.config.stage.name
-    needed = stage == "sft" or (stage in ("eval", "pipeline") and generates(specs))
+    needed = stage in ("sft", "export") or (stage in ("eval", "pipeline") and generates(specs))
     return needed and missing(specs.skill)
 
 
@@ -88,7 +88,8 @@ def missing_knowledge(specs: Specs) -> list[KnowledgeSource]:
     else:
         needed = list(choices.beside(specs.config)) if trains_skill(specs) else []
         plugs = generates(specs) and missing(specs.generations)
-        needed += [s for s in (choices.plugged(specs.config) if plugs else ()) if s not in needed]
+        more = choices.plugged(specs.config) if plugs else choices.merged(specs.config)
+        needed += [s for s in more if s not in needed]
     return [source for source in needed if missing(specs.knowledge(source))]
 
 

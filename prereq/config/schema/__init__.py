@@ -108,8 +108,12 @@ class TrackerConfig:
 class Config:
     seed: int = 1
     output_dir: str = "outputs"
-    knowledge: list[str] | None = None  # for stage=cpt: only these sources
-    skill: str | None = None  # for stage=eval: this adapter (folder or Hub id)
+    knowledge: list[str] | None = None  # for stage=cpt: only these; for export: merged as well
+    skill: str | None = None  # for stage=eval and export: this adapter (folder or Hub id)
+    format: str = "merged"  # for stage=export: merged (a whole model) | adapter (a PEFT folder)
+    epoch: str = "last"  # for stage=export: last | best | the number of a kept one
+    push_to_hub: str | None = None  # for stage=export and synth: publish it as OWNER/NAME
+    private: bool = True  # what push_to_hub publishes
     show: int = 0  # for stage=data: print the tokens of so many rows of each split
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     model: ModelConfig = field(default_factory=ModelConfig)

@@ -77,6 +77,7 @@ def needed(config: Config) -> list[KnowledgeSource]:
         wanted = config.knowledge
         return [s for s in config.dataset.knowledge if wanted is None or s.name in wanted]
     first = beside(config)
+    first += [source for source in merged(config) if source not in first]
     return first + [source for source in plugged(config) if source not in first]
 
 
@@ -98,6 +99,14 @@ def plugged(config: Config) -> list[KnowledgeSource]:
     if not config.method.knowledge or not asked:
         return []
     return [source for source in config.dataset.knowledge if source.fictitious]
+
+
+def merged(config: Config) -> list[KnowledgeSource]:
+    """The knowledge that stage=export merges into the model beside the skill, in the order named."""
+    if config.stage.name != "export":
+        return []
+    sources = {source.name: source for source in config.dataset.knowledge}
+    return [sources[name] for name in config.knowledge or ()]
 
 
 def skill_splits(config: Config) -> list[tuple[str, str]]:
@@ -187,7 +196,7 @@ def knowledge_training(config: Config, source: KnowledgeSource) -> Training:
 
 
 def skill_training(config: Config) -> Training:
-    return _training(config, config.dataset.skill.training, "sft", "eval", "pipeline")
+    return _training(config, config.dataset.skill.training, "sft", "eval", "export", "pipeline")
 
 
 def _training(
