@@ -41,6 +41,7 @@ STAGES = {
     "sft": "prereq.stages.sft",
     "eval": "prereq.stages.eval",
     "ask": "prereq.stages.ask.run",
+    "export": "prereq.stages.export.run",
     "pipeline": "prereq.stages.pipeline",
     "report": "prereq.stages.report",
     "dry_run": "prereq.stages.dry_run",

@@ -128,9 +128,11 @@ def _needed(cfg: Any, methods: Sequence[Any], where: Where) -> list[str]:
             for name, what in wanted.items()
             if getattr(data.skill, name) in (None, [])
         ]
-    if stage == "cpt" or draws or plugs:
+    merges = stage == "export" and cfg.knowledge
+    if stage == "cpt" or draws or merges or plugs:
         for i, source in enumerate(data.knowledge):
-            if stage != "cpt" or cfg.knowledge is None or source.name in cfg.knowledge:
+            named = cfg.knowledge is None or source.name in cfg.knowledge
+            if draws or stage not in ("cpt", "export") or named:
                 layers = [data.knowledge_training, source.training]
                 layers += [cfg.stage] if stage == "cpt" else []
                 recipes[f"dataset.knowledge.{i}.training"] = layers

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from prereq.config import values
-from prereq.config.schema import Config, MethodConfig, Server, TestSplit, ask, sources
+from prereq.config.schema import Config, MethodConfig, Server, TestSplit, ask, export, sources
 from prereq.config.shape import braces, no_twice, one_of, shown
 
 FORMS = ("passage", "statement")
@@ -20,7 +20,9 @@ EPOCHS = ("all", "ends", "best", "last")
 
 def problems(config: Config) -> list[str]:
     """What is wrong, one line each (empty: nothing). Every line names the key and the remedy."""
-    found = values.problems(config) + sources.problems(config) + ask.problems(config)
+    found = values.problems(config)
+    for part in (sources, ask, export):
+        found += part.problems(config)
     for check in (_knowledge, _skill, _evaluation, _stage, _model, _adapter):
         found += check(config)
     for method in config.compare or [config.method]:
@@ -33,7 +35,7 @@ def trains_skill(config: Any) -> bool:
     if config.stage.name == "ask":
         return not config.skill or bool(config.ask.against)
     return config.stage.name in ("sft", "pipeline") or (
-        config.stage.name == "eval" and not config.skill
+        config.stage.name in ("eval", "export") and not config.skill
     )
 
 
@@ -68,9 +70,9 @@ def _knowledge(config: Config) -> list[str]:
         return found
     if not config.knowledge and config.stage.name == "cpt":
         found.append("knowledge=[]: names no source; leave it out to train all of them")
-    if config.stage.name not in ("cpt", "ask"):
+    if config.stage.name not in ("cpt", "ask", "export"):
         found.append(
-            f"knowledge: only stage=cpt and stage=ask take it, not stage={config.stage.name}; to use "
+            f"knowledge: only stage=cpt, ask and export take it, not stage={config.stage.name}; to use "
             "fewer sources change dataset.knowledge or method.forms"
         )
     for name in config.knowledge:
@@ -87,9 +89,9 @@ def _skill(config: Config) -> list[str]:
             "dataset.skill.fictitious: needs both subset and splits; leave it out where fictitious rows "
             "stand among the others"
         )
-    if config.skill and config.stage.name not in ("eval", "ask"):
+    if config.skill and config.stage.name not in ("eval", "ask", "export"):
         found.append(
-            f"skill={shown(config.skill)}: only stage=eval and stage=ask take an adapter that was not made "
+            f"skill={shown(config.skill)}: only stage=eval, ask and export take an adapter that was not made "
             f"here, not stage={config.stage.name}"
         )
     size = (config.stage.batch_size if trains_skill(config) else None) or recipe.training.batch_size

@@ -21,10 +21,11 @@ from prereq.artifacts.spec import Artifact, Spec
 from prereq.config import Config
 from prereq.errors import PrereqError
 from prereq.evaluation import requests
-from prereq.runtime.console import progress
+from prereq.runtime.console import progress, say
 from prereq.stages import cpt, prepare, pretrain, sft
 from prereq.stages import eval as evaluation
 from prereq.stages.data.sets import obtained, write
+from prereq.stages.export import publish
 from prereq.stages.specs import (
     FICTITIOUS,
     Specs,
@@ -34,6 +35,7 @@ from prereq.stages.specs import (
     missing,
     of_method,
 )
+from prereq.stages.specs.export import export_of
 from prereq.training.plan import Plan
 
 Count = Callable[[], tuple[int, int | None, int]]  # rows, steps and tokens: see `Need`
@@ -59,6 +61,13 @@ class Need:
 def run(config: Config) -> str:
     """Print the table of what the command needs."""
     show(needs(config))
+    if config.push_to_hub:
+        specs = Specs(config)
+        (target,) = _targets(specs)
+        if made := store.find(target):
+            publish.show(config, made)
+        else:
+            say("to the Hub", f"{config.push_to_hub}: what would go is listed once it is made")
     return ""
 
 
@@ -122,6 +131,8 @@ def _targets(specs: Specs) -> list[Spec | Artifact]:
         return [{"data": specs.data, "synth": specs.synth, "pretrain": specs.base}[name]]
     if name == "ask":
         return answering(specs)
+    if name == "export":
+        return [export_of(specs)]
     return [specs.skill if name == "sft" else specs.scores]
 
 
@@ -153,7 +164,7 @@ def _counts(specs: Specs) -> dict[str, Count]:
         found[str(specs.knowledge(source).path)] = planned(cpt.planned, source)
     if config.model.source == "tiny":
         found[str(specs.base.path)] = planned(pretrain.planned)
-    if stage in ("sft", "eval", "pipeline", "ask") and isinstance(specs.skill, Spec):
+    if stage in ("sft", "ask", "export", "eval", "pipeline") and isinstance(specs.skill, Spec):
         found[str(specs.skill.path)] = planned(sft.planned)
     if stage in ("eval", "pipeline"):
         found[str(specs.generations.path)] = partial(_asked, specs)

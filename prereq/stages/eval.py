@@ -33,6 +33,7 @@ from prereq.stages import cpt, prepare, sft
 from prereq.stages.data.sets import data_sets
 from prereq.stages.pretrain import base_model
 from prereq.stages.specs import Specs, choices
+from prereq.stages.specs.export import epoch_of, scores_of
 from prereq.tracking.metrics import Tracker
 from prereq.tracking.obtain import obtain
 
@@ -214,6 +215,18 @@ def kept_epochs(skill: Artifact | None) -> dict[int, Path]:
         return {0: Path()}
     folders = sorted((Path(skill.path) / "epochs").glob("[0-9]*"))
     return {int(f.name): f for f in folders} or {0: Path(skill.path)}
+
+
+def adapter_of(specs: Specs, skill: Artifact) -> Path:
+    """The skill's adapter of the epoch that `epoch` chooses. Raises PrereqError where that was not kept."""
+    number = epoch_of(specs, scores_of(specs))
+    if number is None:
+        return Path(skill.path)
+    kept = kept_epochs(skill)
+    if number not in kept:
+        there = ", ".join(map(str, sorted(kept))) if set(kept) != {0} else "the last one alone"
+        raise PrereqError(f"epoch={number}: {skill.path} keeps {there}; name one of them, or last")
+    return kept[number]
 
 
 def _items(specs: Specs) -> dict[str, list[Item]]:

@@ -34,9 +34,9 @@ def generated(made: Path) -> tuple[list[dict], int]:
     ]["best"]
 
 
-def test_missing_methods_are_named_or_made(run_cli, small_world, made):
-    """Every voice says what `stage=eval` says; what is missing is shown first, then made."""
-    asked = [*small_world, "stage=ask", "ask.epoch=best"]
+def test_the_answers_are_those_of_the_evaluation(run_cli, small_world, made):
+    """Every voice says what `stage=eval` says; what is missing is named where it must be there."""
+    asked = [*small_world, "stage=ask"]
     refused = run_cli(*asked, "question=Who?", "stage.prerequisites=require", cwd=made)
     assert refused.returncode == 2
     assert "stage=sft dataset=world method=sft" in refused.stderr
@@ -50,8 +50,7 @@ def test_missing_methods_are_named_or_made(run_cli, small_world, made):
     names = [re.search(r"for (.*)\.", question)[1] for question in questions]
     typed = "\n".join([questions[0], names[1].upper(), "", names[2]])
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "COLUMNS": "120"}
-    # The method's own epochs are known by its evaluation; sft has none, so it is asked at its last.
-    command = [sys.executable, "-m", "prereq", *asked, "ask.against=[base]"]
+    command = [sys.executable, "-m", "prereq", *asked, "epoch=best", "ask.against=[base]"]
     result = subprocess.run(
         command, cwd=made, env=environment, input=typed, capture_output=True, text=True
     )

@@ -14,7 +14,7 @@ LEVELS = [
     {"command"},
     {"stages"},
     {"report"},
-    {"evaluation", "training", "synth", "world"},
+    {"evaluation", "training", "synth", "world", "export"},
     {"model", "tracking"},
     {"artifacts", "data", "clients"},
     {"config"},

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from prereq.config.schema import ask
+from prereq.config.schema import ask, export
 from prereq.data.rows import SkillRow
 from prereq.errors import PrereqError
 from prereq.evaluation.metrics import scorer
@@ -14,7 +14,6 @@ from prereq.report.answers import Verdict
 from prereq.stages.ask.known import Known
 from prereq.stages.ask.prompt import completions
 from prereq.stages.specs import answering, asked
-from prereq.stages.specs.ask import evaluated
 from tests.configs import composed
 
 
@@ -111,16 +110,17 @@ def test_the_screen_fits_80_columns_and_keeps_every_word(monkeypatch):
 
 
 def problems(*overrides: str) -> list[str]:
-    return ask.problems(composed(*overrides))
+    config = composed(*overrides)
+    return ask.problems(config) + export.problems(config)
 
 
 def test_what_makes_no_sense_is_refused():
     assert "add stage=ask" in problems("stage=eval", "question=Who?")[0]
-    (epoch,) = problems("stage=ask", "ask.epoch=first")
-    assert epoch == "ask.epoch=first: must be last, best or the number of an epoch"
+    assert "the skill trains for 27" in problems("stage=ask", "epoch=28")[0]
+    assert "last, best or the number" in problems("stage=ask", "epoch=first")[0]
     assert "stage=ask switches adapters" in problems("stage=ask", "eval.engine=server")[0]
     assert "twice" in problems("stage=ask", "ask.against=[sft,sft]")[0]
-    assert problems("stage=ask", "ask.epoch=3", "question=Who?") == []
+    assert problems("stage=ask", "epoch=3", "question=Who?") == []
 
 
 def test_who_answers_and_with_what(tmp_path):
@@ -137,8 +137,6 @@ def test_who_answers_and_with_what(tmp_path):
     from prereq.stages.specs import Specs
 
     assert mine.skill.key == Specs(trained).skill.key
-    evaluation = Specs(composed(*common[:1], "stage=eval"))
-    assert evaluated(mine).key == evaluation.generations.key
 
     one = composed(*common, "knowledge=[fictitious_v1]")
     one.compare = config.compare

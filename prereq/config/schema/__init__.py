@@ -110,9 +110,14 @@ class TrackerConfig:
 class Config:
     seed: int = 1
     output_dir: str = "outputs"
-    knowledge: list[str] | None = None  # for stage=cpt and ask: only these sources
-    skill: str | None = None  # for stage=eval and ask: this adapter (folder or Hub id)
+    # For stage=cpt and ask: only these sources; for export: merged as well.
+    knowledge: list[str] | None = None
+    skill: str | None = None  # for stage=eval, ask and export: this adapter (folder or Hub id)
     question: str | None = None  # for stage=ask; None: a prompt to type questions at
+    format: str = "merged"  # for stage=export: merged (a whole model) | adapter (a PEFT folder)
+    epoch: str = "last"  # for stage=ask and export: last | best | the number of a kept one
+    push_to_hub: str | None = None  # for stage=export and synth: publish it as OWNER/NAME
+    private: bool = True  # what push_to_hub publishes
     show: int = 0  # for stage=data: print the tokens of so many rows of each split
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     model: ModelConfig = field(default_factory=ModelConfig)

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prereq.artifacts import store
 from prereq.artifacts.spec import Artifact
 from prereq.config import Config
 from prereq.data.rows import SkillRow
@@ -26,7 +25,7 @@ from prereq.stages.ask import prompt
 from prereq.stages.ask.known import known_of
 from prereq.stages.pretrain import base_model
 from prereq.stages.specs import Specs, answering, asked, choices, missing
-from prereq.stages.specs.ask import evaluated
+from prereq.stages.specs.export import epoch_of, scores_of
 
 if TYPE_CHECKING:
     from prereq.evaluation.generate import Generation
@@ -52,6 +51,8 @@ def run(config: Config) -> list[Artifact]:
     mine = experiments[0]
     known = known_of(mine)
     first = None if config.question is None else known.question(config.question)
+    for specs in (one for one in experiments if one.skill):
+        epoch_of(specs, scores_of(specs))  # raises where nothing says which is the best
     if any(missing(one) for specs in experiments for one in answering(specs)):
         dry_run.show([need for need in dry_run.needs(config) if need.state == "to make"])
     prepare.check(experiments)
@@ -91,7 +92,7 @@ def run(config: Config) -> list[Artifact]:
                 answer(known.question(text))
             except PrereqError as error:  # of this question; the next may be another
                 say("refused", answers.plain(error))
-    answers.legend(mine.name, config.ask.epoch, config.eval.max_new_tokens)
+    answers.legend(mine.name, config.epoch, config.eval.max_new_tokens)
     return [skill for skill in skills if skill]
 
 
@@ -106,34 +107,11 @@ def _unknown(tokenizer, word: str) -> bool:
 
 def _voices(specs: Specs, skill: Artifact | None) -> Iterator[Voice]:
     """The skill alone (or the base model), then with each knowledge LoRA beside it."""
-    folders = [_epoch(specs, skill)] if skill else []
+    folders = [evaluation.adapter_of(specs, skill)] if skill else []
     yield Voice(specs.name, folders)
     sources = choices.plugged(specs.config)
     for source, plug in zip(sources, cpt.knowledge_adapters(specs, sources), strict=True):
         yield Voice(f"+ {source.name}", [*folders, Path(plug.path)], source.version)
-
-
-def _epoch(specs: Specs, skill: Artifact) -> Path:
-    """The folder of the adapter of the epoch that is to answer (`ask.epoch`)."""
-    kept, wanted = evaluation.kept_epochs(skill), specs.config.ask.epoch
-    if wanted == "last" or (wanted == "best" and len(kept) == 1):
-        return kept[max(kept)]
-    if wanted == "best":
-        found = store.find(evaluated(specs))
-        if found is None:
-            data, method = specs.config.dataset.name, specs.config.method.name
-            raise PrereqError(
-                f"ask.epoch=best: {specs.name} kept {len(kept)} epochs, and which is the best is found by "
-                f"evaluation: python -m prereq stage=eval dataset={data} method={method}; or use "
-                "ask.epoch=last"
-            )
-        return kept[found.manifest["epochs"]["best"]]
-    if int(wanted) not in kept:
-        there = f"epochs {min(kept)} to {max(kept)}" if len(kept) > 1 else "only the last one"
-        raise PrereqError(
-            f"ask.epoch={wanted}: {specs.name} kept {there} ({skill.path}); choose one of those, or last"
-        )
-    return kept[int(wanted)]
 
 
 def _streamed(

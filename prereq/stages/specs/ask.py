@@ -19,10 +19,3 @@ def answering(specs: Specs) -> list[Spec | Artifact]:
     """What one of them answers with: base model and skill; of the command's own also the knowledge."""
     found = [specs.base, *([specs.skill] if specs.skill else [])]
     return found + [specs.knowledge(source) for source in choices.plugged(specs.config)]
-
-
-def evaluated(specs: Specs) -> Spec:
-    """The answers of `stage=eval` by the same skill, which say what epoch is the best."""
-    config = specs.config
-    stage = replace(config.stage, name="eval")
-    return Specs(replace(config, stage=stage, knowledge=None)).generations

@@ -78,6 +78,7 @@ def needed(config: Config) -> list[KnowledgeSource]:
         wanted = config.knowledge
         return [s for s in config.dataset.knowledge if wanted is None or s.name in wanted]
     first = beside(config)
+    first += [source for source in merged(config) if source not in first]
     return first + [source for source in plugged(config) if source not in first]
 
 
@@ -114,6 +115,14 @@ def plugged(config: Config) -> list[KnowledgeSource]:
     if not config.method.knowledge or not asked:
         return []
     return [source for source in config.dataset.knowledge if source.fictitious]
+
+
+def merged(config: Config) -> list[KnowledgeSource]:
+    """The knowledge that stage=export merges into the model beside the skill, in the order named."""
+    if config.stage.name != "export":
+        return []
+    sources = {source.name: source for source in config.dataset.knowledge}
+    return [sources[name] for name in config.knowledge or ()]
 
 
 def skill_splits(config: Config) -> list[tuple[str, str]]:
@@ -203,7 +212,8 @@ def knowledge_training(config: Config, source: KnowledgeSource) -> Training:
 
 
 def skill_training(config: Config) -> Training:
-    return _training(config, config.dataset.skill.training, "sft", "eval", "pipeline", "ask")
+    stages = ("sft", "ask", "export", "eval", "pipeline")
+    return _training(config, config.dataset.skill.training, *stages)
 
 
 def _training(
