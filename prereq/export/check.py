@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import safe_open
@@ -17,6 +17,8 @@ from safetensors import safe_open
 from prereq.errors import PrereqError
 from prereq.export import fresh
 from prereq.runtime.console import progress
+
+T = TypeVar("T")
 
 PROMPTS = 32  # that are compared, from all over the test prompts
 NEW_TOKENS = 32  # of each answer, at most
@@ -34,7 +36,8 @@ class Request:
     device: str
     base: str  # folder or Hub id
     revision: str
-    prompts: list[list[int]]  # token ids
+    prompts: list[list[int]]  # token ids, as the training asked
+    conversations: list[list[dict[str, str]]]  # the same as messages of a chat
     new_tokens: int
     trust_remote_code: bool
 
@@ -60,10 +63,10 @@ class Found:
         )
 
 
-def spread(prompts: Sequence[list[int]]) -> list[list[int]]:
+def spread(rows: Sequence[T]) -> list[T]:
     """`PROMPTS` of them at most, from all over the list."""
-    count = min(PROMPTS, len(prompts))
-    return [prompts[n * len(prompts) // count] for n in range(count)]
+    count = min(PROMPTS, len(rows))
+    return [rows[n * len(rows) // count] for n in range(count)]
 
 
 def checked(request: Request, reference: tuple[torch.Tensor, list[list[int]]]) -> Found:

@@ -10,8 +10,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 
 from prereq import __version__
-from prereq.artifacts.external import package
-from prereq.artifacts.publish import PACKAGES
+from prereq.artifacts.publish import packages
 from prereq.artifacts.spec import Artifact, plain
 from prereq.config.values import PATHS
 from prereq.data.prompts import asked
@@ -58,7 +57,7 @@ def written(
         scores=list(_scores(specs, scores, knowledge)),
         no_scores=_no_scores(specs, scores, knowledge),
         command=command(),
-        versions={"prereq": __version__} | {name: package(name) for name in PACKAGES},
+        versions={"prereq": __version__} | packages(),
         new_tokens=config.eval.max_new_tokens,
         trained_here=config.model.source == "tiny",
         licence=_licence(specs, base),
