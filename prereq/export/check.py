@@ -15,11 +15,11 @@ import torch
 from safetensors import safe_open
 
 from prereq.errors import PrereqError
-from prereq.export import fresh
 from prereq.runtime.console import progress
 
 T = TypeVar("T")
 
+FRESH = Path(__file__).with_name("fresh.py")
 PROMPTS = 32  # that are compared, from all over the test prompts
 NEW_TOKENS = 32  # of each answer, at most
 TOLERANCE = 1e-4  # of a logit in float32
@@ -108,7 +108,7 @@ def _answered(request: Request) -> tuple[torch.Tensor, list[list[int]]]:
         asked, result = Path(place) / "request.json", Path(place) / "result.safetensors"
         asked.write_text(json.dumps(asdict(request)), "utf-8")
         # -P: the folder of the file is not searched for modules.
-        command = [sys.executable, "-P", fresh.__file__, str(asked), str(result)]
+        command = [sys.executable, "-P", str(FRESH), str(asked), str(result)]
         with (
             progress("check the exported model", len(request.prompts)) as advance,
             open(Path(place) / "errors", "w+", encoding="utf-8") as errors,

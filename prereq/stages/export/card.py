@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 
@@ -17,11 +17,13 @@ from prereq.data.prompts import asked
 from prereq.data.rows import SkillRow
 from prereq.data.splits import is_local
 from prereq.export import card, licence
-from prereq.export.check import Found
 from prereq.report import collect
 from prereq.stages.pretrain import tokenizer_of
 from prereq.stages.specs import Specs, choices
 from prereq.stages.specs.export import epoch_of
+
+if TYPE_CHECKING:
+    from prereq.export.check import Found
 
 UNTOLD = ("output_dir", "push_to_hub", "private", "stage.dry_run")  # words that change no model
 RECIPE = ("training", "lora", "objective", "rows", "keep_epochs", "seed", "dtype", "quantize")
