@@ -40,7 +40,7 @@ def publish(
         "seconds": round(seconds, 1),
         "version": __version__,
         "commit": _commit(),
-        "packages": {name: _package_version(name) for name in PACKAGES},
+        "packages": packages(),
         "files": audit.payload(scratch),
     } | plain(extra or {})
     for path in sorted(scratch.rglob("*"), reverse=True):  # what is in a folder before the folder
@@ -59,6 +59,11 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink()
+
+
+def packages() -> dict[str, str | None]:
+    """The versions of the packages that a result can depend on; None of one that is absent."""
+    return {name: _package_version(name) for name in PACKAGES}
 
 
 def _package_version(name: str) -> str | None:

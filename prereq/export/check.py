@@ -9,15 +9,17 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import safe_open
 
 from prereq.errors import PrereqError
-from prereq.export import fresh
 from prereq.runtime.console import progress
 
+T = TypeVar("T")
+
+FRESH = Path(__file__).with_name("fresh.py")
 PROMPTS = 32  # that are compared, from all over the test prompts
 NEW_TOKENS = 32  # of each answer, at most
 TOLERANCE = 1e-4  # of a logit in float32
@@ -34,7 +36,8 @@ class Request:
     device: str
     base: str  # folder or Hub id
     revision: str
-    prompts: list[list[int]]  # token ids
+    prompts: list[list[int]]  # token ids, as the training asked
+    conversations: list[list[dict[str, str]]]  # the same as messages of a chat
     new_tokens: int
     trust_remote_code: bool
 
@@ -60,10 +63,10 @@ class Found:
         )
 
 
-def spread(prompts: Sequence[list[int]]) -> list[list[int]]:
+def spread(rows: Sequence[T]) -> list[T]:
     """`PROMPTS` of them at most, from all over the list."""
-    count = min(PROMPTS, len(prompts))
-    return [prompts[n * len(prompts) // count] for n in range(count)]
+    count = min(PROMPTS, len(rows))
+    return [rows[n * len(rows) // count] for n in range(count)]
 
 
 def checked(request: Request, reference: tuple[torch.Tensor, list[list[int]]]) -> Found:
@@ -105,7 +108,7 @@ def _answered(request: Request) -> tuple[torch.Tensor, list[list[int]]]:
         asked, result = Path(place) / "request.json", Path(place) / "result.safetensors"
         asked.write_text(json.dumps(asdict(request)), "utf-8")
         # -P: the folder of the file is not searched for modules.
-        command = [sys.executable, "-P", fresh.__file__, str(asked), str(result)]
+        command = [sys.executable, "-P", str(FRESH), str(asked), str(result)]
         with (
             progress("check the exported model", len(request.prompts)) as advance,
             open(Path(place) / "errors", "w+", encoding="utf-8") as errors,

@@ -64,10 +64,25 @@ def loaded(request: dict) -> torch.nn.Module:
     return model
 
 
+def check_template(request: dict) -> None:
+    """The folder's chat template asks with the very tokens of the training. Raises SystemExit."""
+    from transformers import AutoTokenizer
+
+    trusted = request["trust_remote_code"]
+    tokenizer = AutoTokenizer.from_pretrained(request["folder"], trust_remote_code=trusted)
+    for messages, ids in zip(request["conversations"], request["prompts"], strict=True):
+        asked = tokenizer.apply_chat_template(
+            messages, add_generation_prompt=True, return_dict=True
+        )["input_ids"]
+        if list(asked) != ids:
+            raise SystemExit(f"its chat template asks {list(asked)}, and the training asked {ids}")
+
+
 def main(request: dict, result: Path) -> None:
     """Load, answer, save. Prints an empty line for every prompt that is answered."""
     from safetensors.torch import save_file
 
+    check_template(request)
     model = loaded(request).to(request["device"]).eval()
     settings = GenerationConfig.from_pretrained(request["folder"])
     model.generation_config = settings  # of an adapter the base has another

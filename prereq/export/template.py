@@ -52,13 +52,18 @@ def with_template(
 
 def asked_of_server(tokenizer: PreTrainedTokenizerBase, row: SkillRow) -> list[int]:
     """The token ids that a chat server asks of the model."""
-    turns = [*row.turns, ("user", row.user)]
-    messages = [{"role": role, "content": content} for role, content in turns]
+    messages = conversation(row)
     try:
         text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     except Exception:  # whatever a template raises
         return []
     return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+def conversation(row: SkillRow) -> list[dict[str, str]]:
+    """The row's question, with the turns before it, as a chat server takes it."""
+    turns = [*row.turns, ("user", row.user)]
+    return [{"role": role, "content": content} for role, content in turns]
 
 
 def _candidates(tokenizer: PreTrainedTokenizerBase, prompt: str) -> Iterator[str]:

@@ -98,13 +98,13 @@ def write_adapter(
     settings.save_pretrained(folder)
 
 
-def vllm_rank(skill: Path | str) -> str:
-    """In words, what vLLM must be told to serve the adapter, or why it does not."""
+def vllm_rank(skill: Path | str) -> tuple[int | None, str]:
+    """vLLM's `--max-lora-rank` for the adapter, and in words why; None where it does not serve it."""
     config = read_config(skill)
     rank = max([config.get("r") or 0, *(config.get("rank_pattern") or {}).values()])
     if config["peft_type"] != "LORA" or config.get("modules_to_save") or config.get("use_dora"):
-        return f"vLLM serves plain LoRA alone, not {config['peft_type']} of this kind"
+        return None, f"vLLM serves plain LoRA alone, not {config['peft_type']} of this kind"
     room = next((allowed for allowed in VLLM_RANKS if rank <= allowed), None)
     if room is None:
-        return f"rank {rank}: beyond what vLLM serves ({VLLM_RANKS[-1]}); use format=merged"
-    return f"rank {rank}: vLLM needs --max-lora-rank {room}"
+        return None, f"rank {rank}: beyond what vLLM serves ({VLLM_RANKS[-1]}); use format=merged"
+    return room, f"rank {rank}: vLLM needs --max-lora-rank {room}"

@@ -5,24 +5,25 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 
 from prereq import __version__
-from prereq.artifacts.external import package
-from prereq.artifacts.publish import PACKAGES
+from prereq.artifacts.publish import packages
 from prereq.artifacts.spec import Artifact, plain
 from prereq.config.values import PATHS
 from prereq.data.prompts import asked
 from prereq.data.rows import SkillRow
 from prereq.data.splits import is_local
 from prereq.export import card, licence
-from prereq.export.check import Found
 from prereq.report import collect
 from prereq.stages.pretrain import tokenizer_of
 from prereq.stages.specs import Specs, choices
 from prereq.stages.specs.export import epoch_of
+
+if TYPE_CHECKING:
+    from prereq.export.check import Found
 
 UNTOLD = ("output_dir", "push_to_hub", "private", "stage.dry_run")  # words that change no model
 RECIPE = ("training", "lora", "objective", "rows", "keep_epochs", "seed", "dtype", "quantize")
@@ -58,7 +59,7 @@ def written(
         scores=list(_scores(specs, scores, knowledge)),
         no_scores=_no_scores(specs, scores, knowledge),
         command=command(),
-        versions={"prereq": __version__} | {name: package(name) for name in PACKAGES},
+        versions={"prereq": __version__} | packages(),
         new_tokens=config.eval.max_new_tokens,
         trained_here=config.model.source == "tiny",
         licence=_licence(specs, base),

@@ -27,8 +27,10 @@ from prereq.stages.data.sets import data_sets
 from prereq.stages.export import publish
 from prereq.stages.export.card import written
 from prereq.stages.pretrain import base_model, libraries, tokenizer_of
-from prereq.stages.specs import Specs, choices
-from prereq.stages.specs.export import epoch_of, export_of, scores_of
+from prereq.stages.specs import Specs, choices, require
+from prereq.stages.specs.export import epoch_of, evaluation_of, export_of, scores_of
+from prereq.tracking.metrics import Tracker
+from prereq.tracking.obtain import obtain
 
 if TYPE_CHECKING:
     from prereq.export.check import Found
@@ -38,11 +40,22 @@ def run(config: Config) -> Artifact:
     """The export, found or made; says how to load and serve it, and publishes it where asked."""
     specs = Specs(config)
     publish.ready(config, "model")
+    if config.epoch == "best" and scores_of(specs) is None:  # scores say which one that is
+        _evaluate(specs)
     made = exported(specs)
     if ranks.is_main():
         _tell(specs, made)
     publish.publish(config, made)
     return made
+
+
+def _evaluate(specs: Specs) -> None:
+    """Score the skill, as stage=eval does. Raises PrereqError where prerequisites are required."""
+    evaluated, config = evaluation_of(specs), specs.config
+    stage = f"stage=eval dataset={config.dataset.name} method={config.method.name}"
+    require(config, evaluated.scores, stage)
+    prepare.check([evaluated])
+    evaluation.scores(evaluated)
 
 
 def exported(specs: Specs) -> Artifact:
@@ -53,12 +66,11 @@ def exported(specs: Specs) -> Artifact:
     config = specs.config
 
     # The prompts to compare by, and a chat template that asks them: before anything is trained.
-    from prereq.export.template import with_template
+    from prereq.export.template import conversation, with_template
 
     rows = _asked(specs)
     how = config.dataset.prompt
     tokenizer = with_template(tokenizer_of(specs), how, rows)
-    prompts = [prompt_ids(tokenizer, row, how) for row in rows]
 
     prepare.check([specs])
     base, skill = base_model(specs), evaluation.skill_adapter(specs)
@@ -66,7 +78,7 @@ def exported(specs: Specs) -> Artifact:
     adapter = evaluation.adapter_of(specs, skill)
     folders = [adapter, *(Path(artifact.path) for artifact in knowledge)]
 
-    def make(folder: Path) -> dict[str, Any]:
+    def make(folder: Path, _: Tracker) -> dict[str, Any]:
         libraries()  # here, because what is found needs none of it
         import torch
 
@@ -74,7 +86,8 @@ def exported(specs: Specs) -> Artifact:
         from prereq.model.loading import load_model
         from prereq.model.numerics import dtype_of
 
-        compared, engine = check.spread(prompts), config.stage.engine
+        compared, engine = check.spread(rows), config.stage.engine
+        prompts = [prompt_ids(tokenizer, row, how) for row in compared]
         settings = write.generation(tokenizer, config.eval.max_new_tokens)
         new_tokens = min(check.NEW_TOKENS, config.eval.max_new_tokens)
         device = ranks.device()
@@ -83,7 +96,7 @@ def exported(specs: Specs) -> Artifact:
             write.check_mergeable(model, folders)
         with progress(f"answer {specs.name}, to compare", len(compared)) as advance:
             applied, reference = write.reference(
-                model, folders, compared, settings, new_tokens, lambda: advance(1)
+                model, folders, prompts, settings, new_tokens, lambda: advance(1)
             )
         if config.format == "merged":
             write.write_merged(applied, folders, engine, settings, folder)
@@ -102,15 +115,15 @@ def exported(specs: Specs) -> Artifact:
             device=str(device),
             base=str(base.path),
             revision=config.model.revision or "main",
-            prompts=compared,
+            prompts=prompts,
+            conversations=[conversation(row) for row in compared],
             new_tokens=new_tokens,
             trust_remote_code=config.model.trust_remote_code,
         )
         found = check.checked(request, reference)
-        say("checked", escape(f"in a fresh process, {found.in_words()}"))
         return _described(specs, folder, skill, knowledge, found, rows[0])
 
-    return store.obtain(spec, specs.settings.config, make)
+    return obtain(spec, specs.settings, make, uses=[base, skill, *knowledge])
 
 
 def _described(
@@ -142,27 +155,28 @@ def _asked(specs: Specs) -> list[SkillRow]:
 
 def _tell(specs: Specs, made: Artifact) -> None:
     """Where the export is, how near it is to base + skill, and how to serve it."""
-    folder, check = made.path, made.manifest["check"]
+    from prereq.export.check import Found
+
+    folder, found = made.path, Found(**made.manifest["check"])
+    say("checked", escape(f"in a fresh process, {found.in_words()}"))
     say("wrote", escape(f"{folder} (README.md is its model card)"))
     if specs.config.format == "adapter":
         from prereq.export.write import vllm_rank
 
-        base = specs.base.path
-        say("noted", escape(vllm_rank(folder)))
-        say("serve", escape(f"vllm serve {base} --enable-lora --lora-modules skill={folder}"))
+        rank, why = vllm_rank(folder)
+        say("noted", escape(why))
+        if rank:
+            lora = f"--enable-lora --max-lora-rank {rank} --lora-modules skill={folder}"
+            say("serve", escape(f"vllm serve {specs.base.path} {lora}"))
     else:
         say("serve", escape(f"transformers serve {folder}"))
         say("serve", escape(f"vllm serve {folder}"))
-        gguf = f"python llama.cpp/convert_hf_to_gguf.py {folder} --outfile {made.path.name}.gguf"
-        say("for gguf", escape(f"{gguf} (for models that llama.cpp knows)"))
-    best = scores_of(specs)
-    if best and made.manifest["epoch"] == "last":
-        epochs = best.manifest["epochs"]
+        gguf = f"python llama.cpp/convert_hf_to_gguf.py {folder} --outfile {folder.name}.gguf"
+        say("for gguf", escape(f"{gguf} (models that llama.cpp knows)"))
+    scores = scores_of(specs)
+    if scores and made.manifest["epoch"] == "last":
+        epochs = scores.manifest["epochs"]
         if epochs["best"] != epochs["last"]:
             say(
                 "noted", f"this is the last epoch, {epochs['last']}; epoch=best is {epochs['best']}"
             )
-    say(
-        "checked",
-        f"{check['answers_differing']} of {check['prompts']} answers differ; see manifest.json",
-    )

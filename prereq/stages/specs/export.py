@@ -39,9 +39,13 @@ def scores_of(specs: Specs) -> Artifact | None:
     config = specs.config
     if not config.dataset.tests and not config.dataset.topics:
         return None
-    # What an evaluation plugs in is part of what its scores are.
-    evaluated = Specs(replace(config, stage=replace(config.stage, name="eval"), knowledge=None))
-    return store.find(evaluated.scores)
+    return store.find(evaluation_of(specs).scores)
+
+
+def evaluation_of(specs: Specs) -> Specs:
+    """The same words under `stage=eval`: what that plugs in is part of what its scores are."""
+    config = specs.config
+    return Specs(replace(config, stage=replace(config.stage, name="eval"), knowledge=None))
 
 
 def epoch_of(specs: Specs, scores: Artifact | None) -> int | None:
