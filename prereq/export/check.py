@@ -22,7 +22,7 @@ T = TypeVar("T")
 FRESH = Path(__file__).with_name("fresh.py")
 PROMPTS = 32  # that are compared, from all over the test prompts
 NEW_TOKENS = 32  # of each answer, at most
-TOLERANCE = 1e-4  # of a logit in float32
+TOLERANCE = 1e-4  # of a logit in float32, as a share of the largest one (1 at least)
 DIFFERING = 0.5  # share of the answers that may differ where the weights have 16 bits
 
 
@@ -32,7 +32,8 @@ class Request:
 
     folder: str
     format: str  # merged | adapter
-    dtype: str
+    dtype: str  # of the weights
+    products: str  # of what is computed with them
     device: str
     base: str  # folder or Hub id
     revision: str
@@ -46,7 +47,8 @@ class Request:
 class Found:
     """How far the folder is from base + skill. Stands in the manifest and in the model card."""
 
-    dtype: str
+    dtype: str  # of the weights
+    products: str  # the dtype of what is computed with them
     prompts: int
     logit_difference: float  # the largest, of the token after each prompt
     largest_logit: float
@@ -55,11 +57,13 @@ class Found:
     new_tokens: int  # of an answer at most
 
     def in_words(self) -> str:
-        allowed = f", {self.tolerance:g} allowed" if self.tolerance else ""
+        allowed = f", {self.tolerance:.2g} allowed" if self.tolerance else ""
+        computed = "" if self.dtype == self.products else f" (computed in {self.products})"
         return (
-            f"{self.dtype}: logits after {self.prompts} prompts differ by {self.logit_difference:.2g} at "
-            f"most (the largest is {self.largest_logit:.3g}{allowed}); {self.answers_differing} of "
-            f"{self.prompts} greedy answers (up to {self.new_tokens} tokens) differ"
+            f"{self.dtype}{computed}: logits after {self.prompts} prompts differ by "
+            f"{self.logit_difference:.2g} at most (the largest is {self.largest_logit:.3g}{allowed}); "
+            f"{self.answers_differing} of {self.prompts} greedy answers "
+            f"(up to {self.new_tokens} tokens) differ"
         )
 
 
@@ -77,16 +81,19 @@ def checked(request: Request, reference: tuple[torch.Tensor, list[list[int]]]) -
     logits, answers = _answered(request)
     expected, known = reference
     exact = request.dtype == "float32"
+    largest = expected.abs().max().item()
+    allowed = TOLERANCE * max(1.0, largest)
     found = Found(
         dtype=request.dtype,
+        products=request.products,
         prompts=len(answers),
         logit_difference=(logits - expected).abs().max().item(),
-        largest_logit=expected.abs().max().item(),
-        tolerance=TOLERANCE if exact else None,
+        largest_logit=largest,
+        tolerance=allowed if exact else None,
         answers_differing=sum(a != b for a, b in zip(answers, known, strict=True)),
         new_tokens=request.new_tokens,
     )
-    differ = not found.logit_difference <= TOLERANCE  # also where one is no number
+    differ = not found.logit_difference <= allowed  # also where one is no number
     if not exact:
         differ = not found.answers_differing <= DIFFERING * found.prompts
     if differ:

@@ -83,7 +83,7 @@ def main(request: dict, result: Path) -> None:
     from safetensors.torch import save_file
 
     check_template(request)
-    model = loaded(request).to(request["device"]).eval()
+    model = loaded(request).to(request["device"], getattr(torch, request["products"])).eval()
     settings = GenerationConfig.from_pretrained(request["folder"])
     model.generation_config = settings  # of an adapter the base has another
     logits, answers = measured(

@@ -16,6 +16,7 @@ from prereq.model import adapters
 from prereq.model.adapter_files import CONFIG, WEIGHTS, check_modules, read_config, read_lora
 from prereq.runtime.files import write_json
 
+SEED = 0  # of rounding: see `adapters.drawn_rounding`
 SHARD = "5GB"  # of a file of weights, at most
 VLLM_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # that its --max-lora-rank takes
 
@@ -63,21 +64,22 @@ def write_merged(
     applied: torch.nn.Module,
     folders: Sequence[Path | str],
     engine: str,
+    dtype: torch.dtype,
     settings: GenerationConfig,
     folder: Path,
 ) -> None:
     """Weights with `W + Σ scale·B·A` as safetensors, in the dtype of the base.
 
-    `applied`: see `reference`. Plain LoRA is added in float32 and rounded once; with the padded engine
-    PEFT merges, whatever kind of adapters they are.
+    `applied`: see `reference`. Plain LoRA is added in float32 and rounded by draws, so that small updates
+    survive 16 bits; with the padded engine PEFT merges, whatever kind of adapters they are.
     """
     disable_progress_bar()  # of the shards
     if engine == "padded":
-        whole = applied.merge_and_unload(safe_merge=True)
+        whole = applied.merge_and_unload(safe_merge=True).to(dtype)
         whole.generation_config = settings
         whole.save_pretrained(folder, max_shard_size=SHARD)
         return
-    with adapters.merged(applied.unload(), folders) as whole:
+    with adapters.merged(applied.unload().to(dtype), folders, seed=SEED) as whole:
         whole.generation_config = settings
         whole.save_pretrained(folder, max_shard_size=SHARD)
 

@@ -1,6 +1,7 @@
 """What goes out with a model: its chat template, its card, the ranks of servers, the check itself."""
 
 import json
+import shlex
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,8 @@ from safetensors.torch import save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import GenerationConfig, PreTrainedTokenizerFast
 
+from prereq.config.command_line import arguments
+from prereq.config.command_line import check as check_words
 from prereq.config.schema.export import problems
 from prereq.data.prompts import asked
 from prereq.data.tokens import prompt_ids, skill_row
@@ -17,6 +20,7 @@ from prereq.errors import PrereqError
 from prereq.export import card, check, fresh, licence, write
 from prereq.export.template import asked_of_server, conversation, with_template
 from tests.configs import composed
+from tests.conftest import REPOSITORY
 from tests.published import write_model
 from tests.unit.test_prompts import CHATML, INSTRUCT, ROW, THINKING, TURNS, tokenizer
 
@@ -95,9 +99,8 @@ def test_what_plain_transformers_loads_is_held_against_base_and_skill(tmp_path):
     model = AutoModelForCausalLM.from_pretrained(tmp_path)
     prompts = [prompt_ids(tok, ROW)]
     known = fresh.measured(model, prompts, settings, 4, lambda: None)
-    request = check.Request(
-        str(tmp_path), "merged", "float32", "cpu", "", "main", prompts, [conversation(ROW)], 4, False
-    )  # fmt: skip
+    how = ("merged", "float32", "float32", "cpu", "", "main")
+    request = check.Request(str(tmp_path), *how, prompts, [conversation(ROW)], 4, False)
     found = check.checked(request, known)
     assert found.logit_difference <= 1e-6 and found.answers_differing == 0
     assert "0 of 1 greedy answers (up to 4 tokens) differ" in found.in_words()
@@ -112,14 +115,19 @@ def test_what_plain_transformers_loads_is_held_against_base_and_skill(tmp_path):
 def test_in_16_bits_differing_answers_are_counted_and_half_of_them_refused(monkeypatch):
     logits, answers = torch.zeros(4, 3), [[1], [2], [3], [4]]
     monkeypatch.setattr(check, "_answered", lambda request: (logits, answers))
-    request = check.Request("", "merged", "bfloat16", "cpu", "", "", answers, [], 1, False)
+    request = check.Request(
+        "", "merged", "bfloat16", "float32", "cpu", "", "", answers, [], 1, False
+    )
     found = check.checked(request, (logits + 0.1, [[1], [2], [0], [0]]))
     assert (found.answers_differing, found.tolerance) == (2, None)
     with pytest.raises(PrereqError, match="3 of 4 greedy answers"):
         check.checked(request, (logits, [[1], [0], [0], [0]]))
     exact = replace(request, dtype="float32")
     assert check.checked(exact, (logits + 9e-5, [[0]] * 4)).tolerance == 1e-4
-    for other in (logits + 1.1e-4, logits * torch.nan):
+    large = torch.full((4, 3), 20.0)
+    monkeypatch.setattr(check, "_answered", lambda request: (large, answers))
+    assert check.checked(exact, (large + 1e-3, answers)).tolerance == pytest.approx(2e-3, rel=1e-3)
+    for other in (large + 3e-3, large * torch.nan):
         with pytest.raises(PrereqError, match=r"is not base \+ skill .* so nothing was published"):
             check.checked(exact, (other, answers))
 
@@ -219,6 +227,15 @@ def test_the_licence_is_what_the_base_says_of_itself(tmp_path):
 def test_what_does_not_go_together_is_said_before_anything_is_done(words, says):
     (found,) = problems(composed("stage=export", *words))
     assert says in found
+
+
+def test_every_command_of_the_page_is_one():
+    page = (REPOSITORY / "docs/export.md").read_text()
+    lines = [line for line in page.splitlines() if line.startswith("python -m prereq ")]
+    assert len(lines) >= 9
+    for line in lines:
+        words = shlex.split(line.replace("FOLDER_OR_HUB_ID", "some/adapter"), comments=True)[3:]
+        check_words(arguments(words)[0])  # raises for any problem
 
 
 def test_right_words_have_no_problems():

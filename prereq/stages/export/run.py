@@ -84,7 +84,7 @@ def exported(specs: Specs) -> Artifact:
 
         from prereq.export import check, write
         from prereq.model.loading import load_model
-        from prereq.model.numerics import dtype_of
+        from prereq.model.numerics import dtype_of, product_dtype
 
         compared, engine = check.spread(rows), config.stage.engine
         prompts = [prompt_ids(tokenizer, row, how) for row in compared]
@@ -92,14 +92,16 @@ def exported(specs: Specs) -> Artifact:
         new_tokens = min(check.NEW_TOKENS, config.eval.max_new_tokens)
         device = ranks.device()
         model = load_model(base.path, config.model, "padded", device, whole=True).to(device)
+        dtype = model.dtype
+        products = product_dtype(device.type, dtype)  # as evaluation computes
         if engine == "packed" and config.format == "merged":
             write.check_mergeable(model, folders)
         with progress(f"answer {specs.name}, to compare", len(compared)) as advance:
             applied, reference = write.reference(
-                model, folders, prompts, settings, new_tokens, lambda: advance(1)
+                model.to(products), folders, prompts, settings, new_tokens, lambda: advance(1)
             )
         if config.format == "merged":
-            write.write_merged(applied, folders, engine, settings, folder)
+            write.write_merged(applied, folders, engine, dtype, settings, folder)
         else:
             write.write_adapter(adapter, base.path, config.model.revision, settings, folder)
         tokenizer.save_pretrained(folder)
@@ -112,6 +114,7 @@ def exported(specs: Specs) -> Artifact:
             folder=str(folder),
             format=config.format,
             dtype=dtype_of(config.model),
+            products=str(products).removeprefix("torch."),
             device=str(device),
             base=str(base.path),
             revision=config.model.revision or "main",
