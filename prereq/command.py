@@ -39,6 +39,7 @@ STAGES = {
     "synth": "prereq.stages.data.synth",
     "cpt": "prereq.stages.cpt",
     "sft": "prereq.stages.sft",
+    "probe": "prereq.stages.probe",
     "eval": "prereq.stages.eval",
     "export": "prereq.stages.export",
     "pipeline": "prereq.stages.pipeline",

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from prereq.config import values
-from prereq.config.schema import Config, MethodConfig, Server, TestSplit, export, sources
+from prereq.config.schema import Config, MethodConfig, Server, TestSplit, export, probe, sources
 from prereq.config.shape import braces, no_twice, one_of, shown
 
 FORMS = ("passage", "statement")
@@ -20,7 +20,9 @@ EPOCHS = ("all", "ends", "best", "last")
 
 def problems(config: Config) -> list[str]:
     """What is wrong, one line each (empty: nothing). Every line names the key and the remedy."""
-    found = values.problems(config) + sources.problems(config) + export.problems(config)
+    found = values.problems(config)
+    for part in (sources, export, probe):
+        found += part.problems(config)
     for check in (_knowledge, _skill, _evaluation, _stage, _model, _adapter):
         found += check(config)
     for method in config.compare or [config.method]:

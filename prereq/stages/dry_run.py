@@ -25,7 +25,15 @@ from prereq.runtime.console import progress
 from prereq.stages import cpt, prepare, pretrain, sft
 from prereq.stages import eval as evaluation
 from prereq.stages.data.sets import obtained, write
-from prereq.stages.specs import FICTITIOUS, Specs, choices, exported, missing, of_method
+from prereq.stages.specs import (
+    FICTITIOUS,
+    Specs,
+    choices,
+    exported,
+    familiarity,
+    missing,
+    of_method,
+)
 from prereq.training.plan import Plan
 
 Count = Callable[[], tuple[int, int | None, int]]  # rows, steps and tokens: see `Need`
@@ -109,6 +117,8 @@ def _targets(specs: Specs) -> list[Spec | Artifact]:
         return [specs.knowledge(source) for source in choices.needed(specs.config)]
     if name in ("data", "synth", "pretrain"):
         return [{"data": specs.data, "synth": specs.synth, "pretrain": specs.base}[name]]
+    if name == "probe":
+        return [familiarity.probe(specs, split) for split in familiarity.asked(specs)]
     if name == "export":
         return [exported.export(specs, "adapter" if specs.config.format == "adapter" else "merged")]
     return [specs.skill if name == "sft" else specs.scores]
@@ -142,7 +152,10 @@ def _counts(specs: Specs) -> dict[str, Count]:
         found[str(specs.knowledge(source).path)] = planned(cpt.planned, source)
     if config.model.source == "tiny":
         found[str(specs.base.path)] = planned(pretrain.planned)
-    if stage in ("sft", "eval", "export", "pipeline") and isinstance(specs.skill, Spec):
+    probed = all(
+        not missing(familiarity.probe(specs, s)) for s in familiarity.needed(config)
+    )  # else what is trained on follows from answers that are not given yet
+    if stage in ("sft", "eval", "export", "pipeline") and isinstance(specs.skill, Spec) and probed:
         found[str(specs.skill.path)] = planned(sft.planned)
     if stage in ("eval", "export", "pipeline"):
         found[str(specs.generations.path)] = partial(_asked, specs)
