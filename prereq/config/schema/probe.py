@@ -48,7 +48,7 @@ def problems(config: Config) -> list[str]:
                     f"{key}: method.gate={method.gate} chooses for each real row between its knowledge and "
                     "the skill alone; set method.real and method.knowledge, and not known_only"
                 )
-        if by_probe(config, method) and stage in ("sft", "eval", "export", "pipeline"):
+        if by_probe(config, method) and stage in ("sft", "ask", "eval", "export", "pipeline"):
             needed.append(key)
     texts = scoring == "long_form" or (scoring == "facts" and config.dataset.task == "biographies")
     if needed and texts:
