@@ -39,6 +39,7 @@ STAGES = {
     "synth": "prereq.stages.data.synth",
     "cpt": "prereq.stages.cpt",
     "sft": "prereq.stages.sft",
+    "probe": "prereq.stages.probe",
     "eval": "prereq.stages.eval",
     "ask": "prereq.stages.ask.run",
     "export": "prereq.stages.export.run",

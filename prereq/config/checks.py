@@ -5,7 +5,16 @@ from collections.abc import Iterable
 from typing import Any
 
 from prereq.config import values
-from prereq.config.schema import Config, MethodConfig, Server, TestSplit, ask, export, sources
+from prereq.config.schema import (
+    Config,
+    MethodConfig,
+    Server,
+    TestSplit,
+    ask,
+    export,
+    probe,
+    sources,
+)
 from prereq.config.shape import braces, no_twice, one_of, shown
 
 FORMS = ("passage", "statement")
@@ -21,7 +30,7 @@ EPOCHS = ("all", "ends", "best", "last")
 def problems(config: Config) -> list[str]:
     """What is wrong, one line each (empty: nothing). Every line names the key and the remedy."""
     found = values.problems(config)
-    for part in (sources, ask, export):
+    for part in (sources, ask, export, probe):
         found += part.problems(config)
     for check in (_knowledge, _skill, _evaluation, _stage, _model, _adapter):
         found += check(config)

@@ -32,6 +32,7 @@ from prereq.stages.specs import (
     answering,
     asked,
     choices,
+    familiarity,
     missing,
     of_method,
 )
@@ -129,6 +130,8 @@ def _targets(specs: Specs) -> list[Spec | Artifact]:
         return [specs.knowledge(source) for source in choices.needed(specs.config)]
     if name in ("data", "synth", "pretrain"):
         return [{"data": specs.data, "synth": specs.synth, "pretrain": specs.base}[name]]
+    if name == "probe":
+        return [familiarity.probe(specs, split) for split in familiarity.asked(specs)]
     if name == "ask":
         return answering(specs)
     if name == "export":
@@ -164,7 +167,14 @@ def _counts(specs: Specs) -> dict[str, Count]:
         found[str(specs.knowledge(source).path)] = planned(cpt.planned, source)
     if config.model.source == "tiny":
         found[str(specs.base.path)] = planned(pretrain.planned)
-    if stage in ("sft", "ask", "export", "eval", "pipeline") and isinstance(specs.skill, Spec):
+    probed = all(
+        not missing(familiarity.probe(specs, s)) for s in familiarity.needed(config)
+    )  # else what is trained on follows from answers that are not given yet
+    if (
+        stage in ("sft", "ask", "export", "eval", "pipeline")
+        and isinstance(specs.skill, Spec)
+        and probed
+    ):
         found[str(specs.skill.path)] = planned(sft.planned)
     if stage in ("eval", "pipeline"):
         found[str(specs.generations.path)] = partial(_asked, specs)

@@ -19,6 +19,7 @@ from prereq.config.schema.dataset import (
     TestSplit,
 )
 from prereq.config.schema.model import AdapterConfig, Architecture, LoraSettings, ModelConfig
+from prereq.config.schema.probe import Probe
 from prereq.config.schema.sources import CitiesConfig, Columns, Shares, WorldConfig
 from prereq.config.schema.synth import Server, Synth
 from prereq.config.schema.training import Training, layer
@@ -36,6 +37,7 @@ __all__ = [
     "LoraSettings",
     "MethodConfig",
     "ModelConfig",
+    "Probe",
     "Server",
     "Shares",
     "SkillRecipe",
@@ -61,6 +63,10 @@ class MethodConfig:
     real: bool = True  # use real rows
     knowledge: bool = False  # with a knowledge LoRA active beside the skill
     known_only: bool = False  # drop real rows whose entity the base model does not know
+    gate: str | None = (
+        None  # real rows by what the base knows: known ones on the skill alone, others
+    )
+    # beside their knowledge (hard), or each both ways, weighted by the share that it knows (soft)
     popular: bool = False  # keep the better-known half of the real rows, by the column s_pop
     forms: list[str] | None = None  # of knowledge: passage, statement; None: both
     real_weight: float | None = None  # of the skill-only loss; None: the dataset's
@@ -125,6 +131,7 @@ class Config:
     stage: StageConfig = field(default_factory=StageConfig)
     method: MethodConfig = field(default_factory=MethodConfig)
     synth: Synth = field(default_factory=Synth)
+    probe: Probe = field(default_factory=Probe)
     eval: EvalConfig = field(default_factory=EvalConfig)
     ask: Ask = field(default_factory=Ask)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)

@@ -6,7 +6,7 @@ from typing import Any
 
 from prereq.artifacts import external
 from prereq.artifacts.spec import plain
-from prereq.config import Config, KnowledgeSource, TestSplit, Training, layer
+from prereq.config import Config, KnowledgeSource, Probe, TestSplit, Training, layer
 from prereq.config.checks import asks_topics
 from prereq.data import custom
 from prereq.data.splits import is_local
@@ -70,6 +70,17 @@ def invented(config: Config) -> dict[str, Any]:
     if asked.writer == "openai":
         content["model"] = asked.server.model
     return content
+
+
+def probe(config: Config) -> Probe:
+    """How the base is asked what it knows. Without exemplars there is one way to ask a question."""
+    asked = config.probe
+    count = asked.exemplars
+    if count is None:
+        count = 0 if config.model.source == "tiny" else 4
+    if not count:
+        return replace(asked, exemplars=0, sets=1, samples=asked.sets * asked.samples)
+    return replace(asked, exemplars=count)
 
 
 def needed(config: Config) -> list[KnowledgeSource]:
