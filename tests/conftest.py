@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests import published
+from tests.forked import Forked
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("WANDB_MODE", "offline")
@@ -19,6 +20,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 
 REPOSITORY = Path(__file__).parent.parent
+
+forked = Forked()
 
 SMALL_WORLD = [
     "dataset.world.asked=6",
@@ -46,10 +49,12 @@ def pytest_configure(config):
 
 def cli(*arguments: str, cwd: Path = REPOSITORY, **environment: str) -> subprocess.CompletedProcess:
     """`python -m prereq ARGUMENTS` as a user types it; output in `.stdout` and `.stderr`."""
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "COLUMNS": "200"} | environment
+    usual = os.environ | {"PYTHONPATH": str(REPOSITORY), "COLUMNS": "200"}
+    if not environment:
+        return forked.run(list(arguments), cwd, usual, timeout=300)
     command = [sys.executable, "-m", "prereq", *arguments]
     return subprocess.run(
-        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300
+        command, cwd=cwd, env=usual | environment, capture_output=True, text=True, timeout=300
     )
 
 

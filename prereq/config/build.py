@@ -113,6 +113,9 @@ def _needed(cfg: Any, methods: Sequence[Any], where: Where) -> list[str]:
     trains = checks.trains_skill(cfg) and any(m.trains for m in methods)
     draws = [m.name for m in methods if m.knowledge] if trains else []
     plugs = checks.evaluates(cfg) and any(t.plug_in for t in data.tests)
+    plugs = plugs and any(m.knowledge for m in methods)
+    if stage == "ask":
+        plugs = cfg.method.knowledge if cfg.knowledge is None else bool(cfg.knowledge)
     recipes = {}
     if trains:
         recipes["dataset.skill.training"] = [data.skill.training, cfg.stage]
@@ -126,7 +129,7 @@ def _needed(cfg: Any, methods: Sequence[Any], where: Where) -> list[str]:
             if getattr(data.skill, name) in (None, [])
         ]
     merges = stage == "export" and cfg.knowledge
-    if stage == "cpt" or draws or merges or (plugs and any(m.knowledge for m in methods)):
+    if stage == "cpt" or draws or merges or plugs:
         for i, source in enumerate(data.knowledge):
             named = cfg.knowledge is None or source.name in cfg.knowledge
             if draws or stage not in ("cpt", "export") or named:

@@ -18,6 +18,7 @@ from prereq.config.schema import (
     LoraSettings,
     MethodConfig,
     ModelConfig,
+    Probe,
     Server,
     SkillRecipe,
     StageConfig,
@@ -124,6 +125,13 @@ RANGES: dict[type, dict[str, Range]] = {
         "top_p": Range(0, 1),
         "max_tokens": Range(1, 10**6),
         "tokens_per_batch": Range(1, 10**9),
+    },
+    Probe: {
+        "sets": Range(1, 100),
+        "exemplars": Range(0, 100),
+        "samples": Range(0, 1000),
+        "temperature": Range(0.01, 10),
+        "max_new_tokens": Range(1, 10**5),
     },
     Server: {
         "requests": Range(1, 1024),

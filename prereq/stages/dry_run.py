@@ -26,7 +26,16 @@ from prereq.stages import cpt, prepare, pretrain, sft
 from prereq.stages import eval as evaluation
 from prereq.stages.data.sets import obtained, write
 from prereq.stages.export import publish
-from prereq.stages.specs import FICTITIOUS, Specs, choices, missing, of_method
+from prereq.stages.specs import (
+    FICTITIOUS,
+    Specs,
+    answering,
+    asked,
+    choices,
+    familiarity,
+    missing,
+    of_method,
+)
 from prereq.stages.specs.export import export_of
 from prereq.training.plan import Plan
 
@@ -67,7 +76,10 @@ def needs(config: Config) -> list[Need]:
     """All that the command needs, in the order in which it is made."""
     if config.stage.name == "report":
         raise PrereqError("stage=report makes no artifact, so stage.dry_run has nothing to show")
-    experiments = [of_method(config, method) for method in config.compare] or [Specs(config)]
+    if config.stage.name == "ask":
+        experiments = asked(config)
+    else:
+        experiments = [of_method(config, method) for method in config.compare] or [Specs(config)]
     wanted: dict[str, tuple[Spec | Artifact, Count | None]] = {}
     if isinstance(experiments[0].data, Artifact):
         wanted[str(experiments[0].data.path)] = experiments[0].data, None
@@ -118,6 +130,10 @@ def _targets(specs: Specs) -> list[Spec | Artifact]:
         return [specs.knowledge(source) for source in choices.needed(specs.config)]
     if name in ("data", "synth", "pretrain"):
         return [{"data": specs.data, "synth": specs.synth, "pretrain": specs.base}[name]]
+    if name == "probe":
+        return [familiarity.probe(specs, split) for split in familiarity.asked(specs)]
+    if name == "ask":
+        return answering(specs)
     if name == "export":
         return [export_of(specs)]
     return [specs.skill if name == "sft" else specs.scores]
@@ -151,7 +167,14 @@ def _counts(specs: Specs) -> dict[str, Count]:
         found[str(specs.knowledge(source).path)] = planned(cpt.planned, source)
     if config.model.source == "tiny":
         found[str(specs.base.path)] = planned(pretrain.planned)
-    if stage in ("sft", "export", "eval", "pipeline") and isinstance(specs.skill, Spec):
+    probed = all(
+        not missing(familiarity.probe(specs, s)) for s in familiarity.needed(config)
+    )  # else what is trained on follows from answers that are not given yet
+    if (
+        stage in ("sft", "ask", "export", "eval", "pipeline")
+        and isinstance(specs.skill, Spec)
+        and probed
+    ):
         found[str(specs.skill.path)] = planned(sft.planned)
     if stage in ("eval", "pipeline"):
         found[str(specs.generations.path)] = partial(_asked, specs)

@@ -72,7 +72,9 @@ def read(specs: Specs, found: Sequence[Wanted]) -> dict[str, dict[str, int]]:
 def trains_skill(specs: Specs) -> bool:
     """Whether the command still has to train the skill LoRA."""
     stage = specs.config.stage.name
-    needed = stage in ("sft", "export") or (stage in ("eval", "pipeline") and generates(specs))
+    needed = stage in ("sft", "ask", "export") or (
+        stage in ("eval", "pipeline") and generates(specs)
+    )
     return needed and missing(specs.skill)
 
 
@@ -87,7 +89,8 @@ def missing_knowledge(specs: Specs) -> list[KnowledgeSource]:
         needed = choices.needed(specs.config)
     else:
         needed = list(choices.beside(specs.config)) if trains_skill(specs) else []
-        plugs = generates(specs) and missing(specs.generations)
+        plugs = specs.config.stage.name == "ask"
+        plugs = plugs or (generates(specs) and missing(specs.generations))
         more = choices.plugged(specs.config) if plugs else choices.merged(specs.config)
         needed += [s for s in more if s not in needed]
     return [source for source in needed if missing(specs.knowledge(source))]

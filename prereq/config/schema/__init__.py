@@ -10,6 +10,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from prereq.config.schema.ask import Ask
 from prereq.config.schema.dataset import (
     DatasetConfig,
     KnowledgeSource,
@@ -18,6 +19,7 @@ from prereq.config.schema.dataset import (
     TestSplit,
 )
 from prereq.config.schema.model import AdapterConfig, Architecture, LoraSettings, ModelConfig
+from prereq.config.schema.probe import Probe
 from prereq.config.schema.sources import CitiesConfig, Columns, Shares, WorldConfig
 from prereq.config.schema.synth import Server, Synth
 from prereq.config.schema.training import Training, layer
@@ -25,6 +27,7 @@ from prereq.config.schema.training import Training, layer
 __all__ = [
     "AdapterConfig",
     "Architecture",
+    "Ask",
     "CitiesConfig",
     "Columns",
     "Config",
@@ -34,6 +37,7 @@ __all__ = [
     "LoraSettings",
     "MethodConfig",
     "ModelConfig",
+    "Probe",
     "Server",
     "Shares",
     "SkillRecipe",
@@ -59,6 +63,10 @@ class MethodConfig:
     real: bool = True  # use real rows
     knowledge: bool = False  # with a knowledge LoRA active beside the skill
     known_only: bool = False  # drop real rows whose entity the base model does not know
+    gate: str | None = (
+        None  # real rows by what the base knows: known ones on the skill alone, others
+    )
+    # beside their knowledge (hard), or each both ways, weighted by the share that it knows (soft)
     popular: bool = False  # keep the better-known half of the real rows, by the column s_pop
     forms: list[str] | None = None  # of knowledge: passage, statement; None: both
     real_weight: float | None = None  # of the skill-only loss; None: the dataset's
@@ -108,10 +116,12 @@ class TrackerConfig:
 class Config:
     seed: int = 1
     output_dir: str = "outputs"
-    knowledge: list[str] | None = None  # for stage=cpt: only these; for export: merged as well
-    skill: str | None = None  # for stage=eval and export: this adapter (folder or Hub id)
+    # For stage=cpt and ask: only these sources; for export: merged as well.
+    knowledge: list[str] | None = None
+    skill: str | None = None  # for stage=eval, ask and export: this adapter (folder or Hub id)
+    question: str | None = None  # for stage=ask; None: a prompt to type questions at
     format: str = "merged"  # for stage=export: merged (a whole model) | adapter (a PEFT folder)
-    epoch: str = "last"  # for stage=export: last | best | the number of a kept one
+    epoch: str = "last"  # for stage=ask and export: last | best | the number of a kept one
     push_to_hub: str | None = None  # for stage=export and synth: publish it as OWNER/NAME
     private: bool = True  # what push_to_hub publishes
     show: int = 0  # for stage=data: print the tokens of so many rows of each split
@@ -121,7 +131,9 @@ class Config:
     stage: StageConfig = field(default_factory=StageConfig)
     method: MethodConfig = field(default_factory=MethodConfig)
     synth: Synth = field(default_factory=Synth)
+    probe: Probe = field(default_factory=Probe)
     eval: EvalConfig = field(default_factory=EvalConfig)
+    ask: Ask = field(default_factory=Ask)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     compare: list[MethodConfig] = field(default_factory=list)  # filled in by __main__
     recipe: Any = None  # the same choices without a value changed; filled in by __main__

@@ -34,7 +34,7 @@ def problems(config: Config) -> list[str]:
 
 
 def _export(config: Config) -> Iterator[str]:
-    stage, recipe = config.stage.name, config.dataset.skill
+    stage = config.stage.name
     if config.format == "gguf":
         yield GGUF
     else:
@@ -42,9 +42,12 @@ def _export(config: Config) -> Iterator[str]:
     if config.epoch not in EPOCHS and not re.fullmatch(r"[1-9][0-9]{0,5}", config.epoch):
         yield f"epoch={shown(config.epoch)}: must be last, best or the number of a kept epoch, from 1"
     if stage != "export":
-        for key, usual in (("format", "merged"), ("epoch", "last")):
-            if getattr(config, key) != usual:
-                yield f"{key}={shown(getattr(config, key))}: only stage=export takes it, not stage={stage}"
+        if config.format != "merged":
+            yield f"format={shown(config.format)}: only stage=export takes it, not stage={stage}"
+        if stage == "ask":
+            yield from _epoch(config)
+        elif config.epoch != "last":
+            yield f"epoch={shown(config.epoch)}: only stage=ask and export take it, not stage={stage}"
         return
     if not config.method.trains and not config.skill:
         yield (
@@ -63,6 +66,12 @@ def _export(config: Config) -> Iterator[str]:
         )
     if config.knowledge is not None:
         yield from no_twice("knowledge", config.knowledge)
+    yield from _epoch(config)
+
+
+def _epoch(config: Config) -> Iterator[str]:
+    """That an epoch is asked for which no adapter is kept of."""
+    recipe = config.dataset.skill
     if config.epoch != "last" and not config.skill:
         epochs = config.stage.epochs or recipe.training.epochs or 1
         if not recipe.keep_epochs:

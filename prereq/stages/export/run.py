@@ -19,7 +19,6 @@ from prereq.config.checks import asks_topics
 from prereq.data.rows import SkillRow
 from prereq.data.sources import read_skill
 from prereq.data.tokens import prompt_ids
-from prereq.errors import PrereqError
 from prereq.runtime import ranks
 from prereq.runtime.console import progress, say
 from prereq.stages import cpt, prepare
@@ -76,7 +75,7 @@ def exported(specs: Specs) -> Artifact:
     prepare.check([specs])
     base, skill = base_model(specs), evaluation.skill_adapter(specs)
     knowledge = cpt.knowledge_adapters(specs, choices.merged(config))
-    adapter = _adapter(specs, skill)
+    adapter = evaluation.adapter_of(specs, skill)
     folders = [adapter, *(Path(artifact.path) for artifact in knowledge)]
 
     def make(folder: Path, _: Tracker) -> dict[str, Any]:
@@ -155,18 +154,6 @@ def _asked(specs: Specs) -> list[SkillRow]:
     splits = choices.skill_splits(specs.config)
     data_sets(specs, [subset for subset, _ in splits])
     return [row for split in splits for row in read_skill(specs.folder(split[0]), *split)]
-
-
-def _adapter(specs: Specs, skill: Artifact) -> Path:
-    """The skill's adapter at the epoch that is exported. Raises PrereqError where that was not kept."""
-    number = epoch_of(specs, scores_of(specs))
-    if number is None:
-        return Path(skill.path)
-    kept = evaluation.kept_epochs(skill)
-    if number not in kept:
-        there = ", ".join(map(str, sorted(kept))) if set(kept) != {0} else "the last one alone"
-        raise PrereqError(f"epoch={number}: {skill.path} keeps {there}; name one of them, or last")
-    return kept[number]
 
 
 def _tell(specs: Specs, made: Artifact) -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from prereq.artifacts import store
 from prereq.artifacts.spec import Artifact, Spec
+from prereq.config import identity
 from prereq.errors import PrereqError
 from prereq.model.numerics import dtype_of
 from prereq.stages.specs import choices
@@ -30,7 +31,8 @@ def export_of(specs: Specs) -> Spec:
         "edition": EDITION,
     }
     labels = {"method": specs.name, "seed": config.seed, "format": config.format}
-    name = f"{specs.name}-{config.format}"
+    name = "-".join([specs.name, *(s.name for s in choices.merged(config))])
+    name = f"{identity.safe(name)}-{config.format}"
     return Spec(specs.root, config.dataset.name, config.model.name, "export", name, content, labels)
 
 
