@@ -214,7 +214,7 @@ def test_the_licence_is_what_the_base_says_of_itself(tmp_path):
         (["epoch=first"], "must be last, best or the number"),
         (["epoch=99"], "the skill trains for"),
         (["epoch=2", "dataset.skill.keep_epochs=false"], "keeps the last epoch's adapter alone"),
-        (["stage=sft", "epoch=best"], "only stage=export takes it"),
+        (["stage=sft", "epoch=best"], "only stage=ask and export take it"),
         (["stage=eval", "push_to_hub=me/x"], "only stage=export (a model) and stage=synth"),
         (["push_to_hub=me"], "must be OWNER/NAME"),
         (["push_to_hub=me/a..b"], "must be OWNER/NAME"),
