@@ -1,4 +1,4 @@
-"""The screen of `stage=ask`: a row a voice, in which the answer grows while its tokens come."""
+"""The screen of `stage=ask`: a row a variant, in which the answer grows while its tokens come."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ out = Console(highlight=False)
 EVERY = 0.1  # seconds between two looks at an answer that is coming
 WIDEST = 24  # columns for who answers
 SURE, RIGHT = 6, 11  # columns of the probability, and of what is right
+OTHERS = SURE + RIGHT + 6  # columns beside who answers and the answer, with the space between
 MORE = " …"  # ends an answer that ran out of tokens
 
 
@@ -77,10 +78,15 @@ class Table:
 
     @contextmanager
     def answering(self, name: str) -> Iterator[Row]:
-        """The row of one that answers; it stays once the answer is whole."""
+        """The row of one that answers; it stays once the answer is whole.
+
+        Of an answer that the terminal has no room for the end is shown while it comes.
+        """
+        room = max(1, out.height - 3) * (self.width - self.who - OTHERS) // 2
         with Live(console=out, transient=True, auto_refresh=False) as live:
 
             def draw(text: str) -> None:
+                text = text if len(text) <= room else f"… {text[-room:]}"
                 live.update(self._grid(name, Text(text), "", Text()), refresh=True)
 
             row = Row(draw)
@@ -94,7 +100,7 @@ class Table:
     def _grid(self, who: str, answer: Text, sure: str, right: Text, style: str = "") -> Grid:
         grid = Grid.grid(padding=(0, 2, 0, 0))
         grid.add_column(width=self.who, overflow="fold")
-        grid.add_column(width=self.width - self.who - SURE - RIGHT - 6, overflow="fold")
+        grid.add_column(width=self.width - self.who - OTHERS, overflow="fold")
         grid.add_column(width=SURE, justify="right")
         grid.add_column(width=RIGHT)
         grid.add_row(escape(who), answer, sure, right, style=style)

@@ -1,4 +1,4 @@
-"""`stage=ask` by the real command line: the answers of `stage=eval`, one voice under the other."""
+"""`stage=ask` by the real command line: the answers of `stage=eval`, one variant under the other."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def generated(made: Path) -> tuple[list[dict], int]:
 
 
 def test_the_answers_are_those_of_the_evaluation(run_cli, small_world, made):
-    """Every voice says what `stage=eval` says; what is missing is named where it must be there."""
+    """Every variant says what `stage=eval` says; what is missing is named where it must be there."""
     asked = [*small_world, "stage=ask"]
     refused = run_cli(*asked, "question=Who?", "stage.prerequisites=require", cwd=made)
     assert refused.returncode == 2
@@ -58,8 +58,10 @@ def test_the_answers_are_those_of_the_evaluation(run_cli, small_world, made):
     parts = re.split(r"^Generate a biography for .*\.$", result.stdout, flags=re.M)
     assert len(parts) == 4
     for prompt, part in zip(prompts, parts[1:], strict=True):
-        voices = {who: (text.removesuffix(" …"), sure) for who, text, sure, _ in ROW.findall(part)}
-        assert list(voices) == [
+        variants = {
+            who: (text.removesuffix(" …"), sure) for who, text, sure, _ in ROW.findall(part)
+        }
+        assert list(variants) == [
             "prereq_tune",
             "+ real",
             "+ fictitious_v0",
@@ -68,7 +70,7 @@ def test_the_answers_are_those_of_the_evaluation(run_cli, small_world, made):
         ]
         for line in (x for x in lines if x["prompt"] == prompt and x["epoch"] == best):
             who = f"+ {line['knowledge']}" if line["knowledge"] else "prereq_tune"
-            assert voices[who] == (line["text"], f"{100 * line['confidence']:.0f} %")
+            assert variants[who] == (line["text"], f"{100 * line['confidence']:.0f} %")
     assert "version 1:" in parts[3] and "version 1:" not in parts[1]
 
 

@@ -3,6 +3,8 @@
 import json
 import re
 import shlex
+import subprocess
+import sys
 
 import pytest
 
@@ -62,3 +64,22 @@ def test_the_server_answers_as_the_evaluation_does(run_cli, small_world, tmp_pat
         ids = torch.arange(5, 45)[None]
         with torch.no_grad():
             assert torch.allclose(joined(ids).logits, merged(ids).logits, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_the_harness_takes_base_and_export(run_cli, small_world, tmp_path):
+    """docs/harness.md: its own task, offline, by its own commands."""
+    pytest.importorskip("lm_eval", reason="pip install 'prereq[lm-eval]'")
+    page = (REPOSITORY / "docs" / "harness.md").read_text("utf-8")
+    blocks = dict(re.findall(r"^```(bash|yaml)\n(.*?)^```", page, re.M | re.S))
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "world_text.yaml").write_text(blocks["yaml"])
+    first, _, loop = blocks["bash"].partition("\n")
+    words = shlex.split(first.removeprefix("python -m prereq "))
+    assert run_cli(*words, *small_world, cwd=tmp_path).returncode == 0
+    python = shlex.quote(sys.executable)
+    loop = loop.replace("lm_eval run", f"{python} -m lm_eval run --seed 0")
+    result = subprocess.run(["bash", "-ec", loop], cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-2000:]
+    found = re.findall(r"world_text.*word_perplexity\|↓ *\| *([\d.]+)", result.stdout)
+    assert len(found) == 2 and len(set(found)) == 2, result.stdout

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Voice:
+class Variant:
     """Who answers: the base model with these adapters; `version` is that of the knowledge plugged in."""
 
     name: str
@@ -57,10 +57,10 @@ def run(config: Config) -> list[Artifact]:
         dry_run.show([need for need in dry_run.needs(config) if need.state == "to make"])
     prepare.check(experiments)
     base, skills = base_model(mine), [evaluation.skill_adapter(specs) for specs in experiments]
-    voices = [
-        voice
+    variants = [
+        variant
         for specs, skill in zip(experiments, skills, strict=True)
-        for voice in _voices(specs, skill)
+        for variant in _variants(specs, skill)
     ]
     say("loading", "transformers and PEFT")
     with signals.imports():
@@ -75,13 +75,13 @@ def run(config: Config) -> list[Artifact]:
         lost = [word for word in question.split() if _unknown(tokenizer, word)]
         if lost:
             say("noted", answers.plain(f"the model has no tokens for {', '.join(lost)}"))
-        shown = answers.Table([voice.name for voice in voices])
+        shown = answers.Table([variant.name for variant in variants])
         shown.head(question, known.says(question))
-        for voice in voices:
-            with shown.answering(voice.name) as show:
-                found = _streamed(generate, tokenizer, ids, voice, show)
-                said = evaluation.recorded(found, question, (voice.folders or [base.path])[0])
-                verdict = known.verdict(question, found.text, voice.version)
+        for variant in variants:
+            with shown.answering(variant.name) as show:
+                found = _streamed(generate, tokenizer, ids, variant, show)
+                said = evaluation.recorded(found, question, (variant.folders or [base.path])[0])
+                verdict = known.verdict(question, found.text, variant.version)
                 show(found.text, found.ended, said["confidence"], verdict)
 
     if first is not None:
@@ -105,19 +105,19 @@ def _unknown(tokenizer, word: str) -> bool:
     return unknown is not None and unknown in tokenizer(word, add_special_tokens=False).input_ids
 
 
-def _voices(specs: Specs, skill: Artifact | None) -> Iterator[Voice]:
+def _variants(specs: Specs, skill: Artifact | None) -> Iterator[Variant]:
     """The skill alone (or the base model), then with each knowledge LoRA beside it."""
     folders = [evaluation.adapter_of(specs, skill)] if skill else []
-    yield Voice(specs.name, folders)
+    yield Variant(specs.name, folders)
     sources = choices.plugged(specs.config)
     for source, plug in zip(sources, cpt.knowledge_adapters(specs, sources), strict=True):
-        yield Voice(f"+ {source.name}", [*folders, Path(plug.path)], source.version)
+        yield Variant(f"+ {source.name}", [*folders, Path(plug.path)], source.version)
 
 
 def _streamed(
-    generate: Callable, tokenizer, ids: list[int], voice: Voice, show: answers.Row
+    generate: Callable, tokenizer, ids: list[int], variant: Variant, show: answers.Row
 ) -> Generation:
-    """The greedy answer of one voice, shown while its tokens come."""
+    """The greedy answer of one variant, shown while its tokens come."""
     from prereq.evaluation.sampling import greedy
 
     chosen: list[int] = []
@@ -129,5 +129,5 @@ def _streamed(
         show.text(lambda: tokenizer.decode(chosen, skip_special_tokens=True).strip())
         return tokens, log_probabilities
 
-    (generation,) = generate(voice.folders, [ids], lambda rows: None, choose)
+    (generation,) = generate(variant.folders, [ids], lambda rows: None, choose)
     return generation
