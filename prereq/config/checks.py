@@ -5,7 +5,16 @@ from collections.abc import Iterable
 from typing import Any
 
 from prereq.config import values
-from prereq.config.schema import Config, MethodConfig, Server, TestSplit, export, probe, sources
+from prereq.config.schema import (
+    Config,
+    MethodConfig,
+    Server,
+    TestSplit,
+    ask,
+    export,
+    probe,
+    sources,
+)
 from prereq.config.schema.method import problems as of_methods
 from prereq.config.shape import braces, no_twice, one_of, shown
 
@@ -21,8 +30,9 @@ EPOCHS = ("all", "ends", "best", "last")
 
 def problems(config: Config) -> list[str]:
     """What is wrong, one line each (empty: nothing). Every line names the key and the remedy."""
-    found = values.problems(config) + sources.problems(config) + export.problems(config)
-    found += probe.problems(config) + of_methods(config)
+    found = values.problems(config) + of_methods(config)
+    for part in (sources, ask, export, probe):
+        found += part.problems(config)
     for check in (_knowledge, _skill, _evaluation, _stage, _model, _adapter):
         found += check(config)
     for method in config.compare or [config.method]:
@@ -31,7 +41,9 @@ def problems(config: Config) -> list[str]:
 
 
 def trains_skill(config: Any) -> bool:
-    """Whether the command needs the skill LoRA of the recipe, not one given by hand."""
+    """Whether the command needs a skill LoRA of the recipe, not only one given by hand."""
+    if config.stage.name == "ask":
+        return not config.skill or bool(config.ask.against)
     return config.stage.name in ("sft", "pipeline") or (
         config.stage.name in ("eval", "export") and not config.skill
     )
@@ -66,12 +78,12 @@ def _knowledge(config: Config) -> list[str]:
         )
     if config.knowledge is None:
         return found
-    if not config.knowledge:
+    if not config.knowledge and config.stage.name == "cpt":
         found.append("knowledge=[]: names no source; leave it out to train all of them")
-    if config.stage.name not in ("cpt", "export"):
+    if config.stage.name not in ("cpt", "ask", "export"):
         found.append(
-            f"knowledge: only stage=cpt and export take it, not stage={config.stage.name}; to use fewer "
-            "sources change dataset.knowledge or method.forms"
+            f"knowledge: only stage=cpt, ask and export take it, not stage={config.stage.name}; to use "
+            "fewer sources change dataset.knowledge or method.forms"
         )
     for name in config.knowledge:
         found += one_of("knowledge", name, names)
@@ -87,9 +99,9 @@ def _skill(config: Config) -> list[str]:
             "dataset.skill.fictitious: needs both subset and splits; leave it out where fictitious rows "
             "stand among the others"
         )
-    if config.skill and config.stage.name not in ("eval", "export"):
+    if config.skill and config.stage.name not in ("eval", "ask", "export"):
         found.append(
-            f"skill={shown(config.skill)}: only stage=eval and export take an adapter that was not made "
+            f"skill={shown(config.skill)}: only stage=eval, ask and export take an adapter that was not made "
             f"here, not stage={config.stage.name}"
         )
     size = (config.stage.batch_size if trains_skill(config) else None) or recipe.training.batch_size

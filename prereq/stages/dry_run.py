@@ -23,12 +23,23 @@ from prereq.config.schema import probe as settings
 from prereq.data.sources import read_skill
 from prereq.errors import PrereqError
 from prereq.evaluation import requests
-from prereq.runtime.console import progress
+from prereq.runtime.console import progress, say
 from prereq.stages import cpt, prepare, pretrain, sft
 from prereq.stages import eval as evaluation
 from prereq.stages.data.questions import recalls
 from prereq.stages.data.sets import obtained, write
-from prereq.stages.specs import FICTITIOUS, Specs, choices, exported, missing, of_method, probed
+from prereq.stages.export import publish
+from prereq.stages.specs import (
+    FICTITIOUS,
+    Specs,
+    answering,
+    asked,
+    choices,
+    missing,
+    of_method,
+    probed,
+)
+from prereq.stages.specs.export import export_of
 from prereq.training.plan import Plan
 
 Count = Callable[[], tuple[int, int | None, int]]  # rows, steps and tokens: see `Need`
@@ -54,6 +65,13 @@ class Need:
 def run(config: Config) -> str:
     """Print the table of what the command needs."""
     show(needs(config))
+    if config.push_to_hub:
+        specs = Specs(config)
+        (target,) = _targets(specs)
+        if made := store.find(target):
+            publish.show(config, made)
+        else:
+            say("to the Hub", f"{config.push_to_hub}: what would go is listed once it is made")
     return ""
 
 
@@ -61,7 +79,10 @@ def needs(config: Config) -> list[Need]:
     """All that the command needs, in the order in which it is made."""
     if config.stage.name == "report":
         raise PrereqError("stage=report makes no artifact, so stage.dry_run has nothing to show")
-    experiments = [of_method(config, method) for method in config.compare] or [Specs(config)]
+    if config.stage.name == "ask":
+        experiments = asked(config)
+    else:
+        experiments = [of_method(config, method) for method in config.compare] or [Specs(config)]
     wanted: dict[str, tuple[Spec | Artifact, Count | None]] = {}
     if isinstance(experiments[0].data, Artifact):
         wanted[str(experiments[0].data.path)] = experiments[0].data, None
@@ -114,8 +135,10 @@ def _targets(specs: Specs) -> list[Spec | Artifact]:
         return [{"data": specs.data, "synth": specs.synth, "pretrain": specs.base}[name]]
     if name == "probe":
         return [probed.probe(specs, *split) for split in probed.splits(specs.config)]
+    if name == "ask":
+        return answering(specs)
     if name == "export":
-        return [exported.export(specs, "adapter" if specs.config.format == "adapter" else "merged")]
+        return [export_of(specs)]
     return [specs.skill if name == "sft" else specs.scores]
 
 
@@ -147,11 +170,13 @@ def _counts(specs: Specs) -> dict[str, Count]:
         found[str(specs.knowledge(source).path)] = planned(cpt.planned, source)
     if config.model.source == "tiny":
         found[str(specs.base.path)] = planned(pretrain.planned)
-    if stage in ("sft", "eval", "export", "pipeline") and isinstance(specs.skill, Spec):
+    asks = prepare.missing_probes(specs)  # what is trained on follows from answers not given yet
+    trains = stage in ("sft", "ask", "export", "eval", "pipeline")
+    if trains and isinstance(specs.skill, Spec) and not asks:
         found[str(specs.skill.path)] = planned(sft.planned)
-    for split in prepare.missing_probes(specs):
+    for split in asks:
         found[str(probed.probe(specs, *split).path)] = partial(_probed, specs, split)
-    if stage in ("eval", "export", "pipeline"):
+    if stage in ("eval", "pipeline"):
         found[str(specs.generations.path)] = partial(_asked, specs)
     return found
 

@@ -38,12 +38,9 @@ def skill_adapter(specs: Specs) -> Artifact:
     """The skill LoRA of the method, found or trained; makes the knowledge LoRAs it lacks."""
     if found := store.found(specs.skill):
         return found
-    config, recipe, lora = (
-        specs.config,
-        specs.config.dataset.skill,
-        choices.skill_lora(specs.config),
-    )
-    if config.stage.name in ("eval", "export"):
+    config, recipe = specs.config, specs.config.dataset.skill
+    lora = choices.skill_lora(config)
+    if config.stage.name in ("eval", "ask", "export"):
         stage = f"stage=sft dataset={config.dataset.name} method={config.method.name}"
         require(config, specs.skill, stage)
 

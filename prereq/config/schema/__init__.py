@@ -10,6 +10,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from prereq.config.schema.ask import Ask
 from prereq.config.schema.dataset import (
     DatasetConfig,
     KnowledgeSource,
@@ -27,6 +28,7 @@ from prereq.config.schema.training import Training, layer
 __all__ = [
     "AdapterConfig",
     "Architecture",
+    "Ask",
     "CitiesConfig",
     "Columns",
     "Config",
@@ -93,13 +95,15 @@ class TrackerConfig:
 class Config:
     seed: int = 1
     output_dir: str = "outputs"
-    knowledge: list[str] | None = None  # cpt: only these sources; export: merged beside the skill
-    skill: str | None = None  # for stage=eval and export: this adapter (folder or Hub id)
+    # For stage=cpt and ask: only these sources; for export: merged as well.
+    knowledge: list[str] | None = None
+    skill: str | None = None  # for stage=eval, ask and export: this adapter (folder or Hub id)
+    question: str | None = None  # for stage=ask; None: a prompt to type questions at
+    format: str = "merged"  # for stage=export: merged (a whole model) | adapter (a PEFT folder)
+    epoch: str = "last"  # for stage=ask and export: last | best | the number of a kept one
+    push_to_hub: str | None = None  # for stage=export and synth: publish it as OWNER/NAME
+    private: bool = True  # what push_to_hub publishes
     show: int = 0  # for stage=data: print the tokens of so many rows of each split
-    format: str = "merged"  # for stage=export: merged | adapter | gguf
-    epoch: str = "last"  # for stage=export, of those kept: last | best on the split that selects
-    push_to_hub: str | None = None  # for stage=export and synth: publish under this id
-    private: bool = True  # whether a repository made for that is
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     adapter: AdapterConfig = field(default_factory=AdapterConfig)
@@ -108,6 +112,7 @@ class Config:
     synth: Synth = field(default_factory=Synth)
     probe: Probe = field(default_factory=Probe)
     eval: EvalConfig = field(default_factory=EvalConfig)
+    ask: Ask = field(default_factory=Ask)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     compare: list[MethodConfig] = field(default_factory=list)  # filled in by __main__
     recipe: Any = None  # the same choices without a value changed; filled in by __main__

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 GATES = ("hard", "soft")
 KNOWN_BY = ("data", "probe")
+TRAIN = ("sft", "ask", "export", "eval", "pipeline")  # stages that train a skill
 
 
 @dataclass
@@ -28,8 +29,7 @@ class MethodConfig:
     real: bool = True  # use real rows
     knowledge: bool = False  # with a knowledge LoRA active beside the skill
     known_only: bool = False  # drop real rows whose entity the base model does not know
-    # Who says what the base knows: data (the column known) | probe (stage=probe). None: the data,
-    # where it does.
+    # Who says what the base knows: data (the column known) | probe (stage=probe). None: the dataset's.
     known_by: str | None = None
     # Known real rows on the skill alone, unknown ones beside their knowledge: hard | soft (each in
     # the measure that the probe finds it known).
@@ -49,21 +49,27 @@ class MethodConfig:
         """Whether it matters what the base knows."""
         return bool(self.known_only or self.gate or self.known_last)
 
-    @property
-    def probes(self) -> bool:
-        """Whether the base is asked for it, whatever the data says."""
-        by_share = self.gate == "soft" or (self.asks_known and self.known_by == "probe")
-        return self.trains and self.real and bool(by_share or self.own_answers)
+
+def asks_base(config: Config, method: MethodConfig) -> bool:
+    """Whether the method goes by what the base model answers."""
+    by_probe = (method.known_by or config.dataset.known) == "probe"
+    known = method.asks_known and (by_probe or method.gate == "soft")
+    return method.trains and method.real and bool(known or method.own_answers)
 
 
 def problems(config: Config) -> list[str]:
     """What does not go together in the methods of this command, one line each."""
-    found = []
+    found = one_of("dataset.known", config.dataset.known, KNOWN_BY)
     for method in config.compare or [config.method]:
         key = f"method={method.name}"
         found += [f"{key}: {problem}" for problem in _problems(config, method)]
-        if method.probes:
-            found += [f"{key} asks the base model; {reason}" for reason in unfit(config)]
+        if config.stage.name in TRAIN and not config.skill and asks_base(config, method):
+            by = (
+                "; or set dataset.known=data, where a column known says it"
+                if method.asks_known
+                else ""
+            )
+            found += [f"{key} asks the base model; {reason}{by}" for reason in unfit(config)]
     return found
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from prereq.config.schema import Config
 
-EXEMPLARS, PROMPTS = 4, 10  # as Gekhman et al. (2024) have them
+EXEMPLARS, PROMPTS = 4, 4  # Gekhman et al. (2024) have 4, in 10 prompts with 16 samples of each
 
 
 @dataclass
@@ -18,10 +18,10 @@ class Probe:
 
     # Worked examples in a prompt. None: 4; in the embedded world 0, as its model never saw any.
     exemplars: int | None = None
-    # Prompts of a row, each with exemplars of its own. None: 10, without exemplars 1, and in the
+    # Prompts of a row, each with exemplars of its own. None: 4, without exemplars 1, and in the
     # embedded world every wording of a fact.
     prompts: int | None = None
-    samples: int = 16  # answers drawn of each prompt, besides the likeliest one
+    samples: int = 8  # answers drawn of each prompt, besides the likeliest one
     temperature: float = 0.5
     top_p: float = 1.0
     max_new_tokens: int | None = None  # of an answer; None: the evaluation's

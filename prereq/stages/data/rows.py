@@ -155,9 +155,8 @@ def _answered(
             found.append(row)
             continue
         line = lines[number]
-        if method.probes or row.known is None:
-            share = line["sampled"]
-            row = replace(row, known=share if method.gate == "soft" else float(share >= known_from))
+        share = line["sampled"]
+        row = replace(row, known=share if method.gate == "soft" else float(share >= known_from))
         own = own_answers(line["answers"]["sampled"]) if method.own_answers else []
         silent += bool(method.own_answers and not own)
         if own:
@@ -166,6 +165,9 @@ def _answered(
             row = replace(row, targets=(*given, *own))
         if own or method.own_answers < 1:
             found.append(row)
+    told = any(row.known is not None for row in rows if not row.fictitious)
+    if told and specs.config.dataset.source == "hub" and method.asks_known and not method.known_by:
+        say("noted", f"{rows[0].file} has a column known; dataset.known=data goes by it")
     if silent:
         left = "left out" if method.own_answers == 1 else "learnt as the data has them"
         say(

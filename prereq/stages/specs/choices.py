@@ -21,7 +21,8 @@ EDITION = 1  # of the embedded data: raised when the same sizes and seed give ot
 
 def recorded(config: Config) -> Settings:
     """What is recorded with everything that this command makes."""
-    return Settings(plain(replace(config, compare=[], recipe=None)), config.tracker)
+    kept = replace(config, compare=[], recipe=None, question=None)
+    return Settings(plain(kept), config.tracker)
 
 
 def pinned(config: Config) -> Config:
@@ -77,13 +78,19 @@ def needed(config: Config) -> list[KnowledgeSource]:
         wanted = config.knowledge
         return [s for s in config.dataset.knowledge if wanted is None or s.name in wanted]
     first = beside(config)
+    first += [source for source in merged(config) if source not in first]
     return first + [source for source in plugged(config) if source not in first]
 
 
 def beside(config: Config) -> list[KnowledgeSource]:
     """The knowledge that stands beside the skill: of the kinds of rows that the method uses."""
+    return [] if config.skill else fitting(config)
+
+
+def fitting(config: Config) -> list[KnowledgeSource]:
+    """The knowledge that belongs to the method, whose skill is trained here or given by hand."""
     method = config.method
-    if not method.knowledge or config.skill:
+    if not method.knowledge:
         return []
     wanted = {True} if method.fictitious else set()
     wanted |= {False} if method.real else set()
@@ -92,12 +99,30 @@ def beside(config: Config) -> list[KnowledgeSource]:
 
 
 def plugged(config: Config) -> list[KnowledgeSource]:
-    """The knowledge plugged in, in turn, where a test split asks for it: all that is fictitious."""
-    evaluates = config.stage.name in ("eval", "export", "pipeline")
+    """The knowledge plugged in, in turn: all that is fictitious, where a test split asks for it.
+
+    With stage=ask the sources named by `knowledge=[…]`, else all that belong to the method.
+    """
+    if config.stage.name == "ask":
+        named = config.knowledge
+        return (
+            [s for s in config.dataset.knowledge if s.name in named]
+            if named is not None
+            else fitting(config)
+        )
+    evaluates = config.stage.name in ("eval", "pipeline")
     asked = evaluates and any(test.plug_in for test in tests(config))
     if not config.method.knowledge or not asked:
         return []
     return [source for source in config.dataset.knowledge if source.fictitious]
+
+
+def merged(config: Config) -> list[KnowledgeSource]:
+    """The knowledge that stage=export merges into the model beside the skill, in the order named."""
+    if config.stage.name != "export":
+        return []
+    sources = {source.name: source for source in config.dataset.knowledge}
+    return [sources[name] for name in config.knowledge or ()]
 
 
 def skill_splits(config: Config) -> list[tuple[str, str]]:
@@ -187,7 +212,8 @@ def knowledge_training(config: Config, source: KnowledgeSource) -> Training:
 
 
 def skill_training(config: Config) -> Training:
-    return _training(config, config.dataset.skill.training, "sft", "eval", "export", "pipeline")
+    stages = ("sft", "ask", "export", "eval", "pipeline")
+    return _training(config, config.dataset.skill.training, *stages)
 
 
 def skill_lora(config: Config) -> LoraSettings:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from prereq.artifacts.spec import Spec
 from prereq.config import Config
 from prereq.config.schema import probe as settings
+from prereq.config.schema.method import asks_base
 from prereq.config.schema.probe import unfit
-from prereq.data.sources import read_skill
 from prereq.errors import PrereqError
 from prereq.stages.specs import choices
 
@@ -61,31 +61,9 @@ def max_new_tokens(config: Config) -> int:
 
 def training(specs: Specs) -> list[Spec]:
     """The probes that the method learns by, one a split of real training rows; [] where it needs none."""
-    if not uses(specs):
+    if not asks_base(specs.config, specs.config.method):
         return []
     return [probe(specs, *split) for split in choices.modelled_on(specs.config)]
-
-
-def uses(specs: Specs) -> bool:
-    """Whether what the method learns depends on the base's answers."""
-    method = specs.config.method
-    by_default = method.trains and method.real and method.asks_known and method.known_by is None
-    return method.probes or (by_default and not says_known(specs))
-
-
-def says_known(specs: Specs) -> bool:
-    """Whether the data says of its real training rows what the base knows (column `known`)."""
-    if specs.config.dataset.source != "hub":
-        return specs.config.dataset.source in ("world", "cities")
-    try:
-        rows = [
-            row
-            for subset, split in choices.modelled_on(specs.config)
-            for row in read_skill(specs.folder(subset), subset, split)
-        ]
-    except PrereqError:  # which the check of all rows will tell, with every other problem
-        return True
-    return any(row.known is not None for row in rows if not row.fictitious)
 
 
 def rows(specs: Specs) -> dict[str, Any]:
