@@ -41,6 +41,7 @@ STAGES = {
     "sft": "prereq.stages.sft",
     "eval": "prereq.stages.eval",
     "export": "prereq.stages.export",
+    "judge": "prereq.stages.judge",
     "pipeline": "prereq.stages.pipeline",
     "report": "prereq.stages.report",
     "dry_run": "prereq.stages.dry_run",

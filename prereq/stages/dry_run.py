@@ -25,7 +25,7 @@ from prereq.runtime.console import progress
 from prereq.stages import cpt, prepare, pretrain, sft
 from prereq.stages import eval as evaluation
 from prereq.stages.data.sets import obtained, write
-from prereq.stages.specs import FICTITIOUS, Specs, choices, exported, missing, of_method
+from prereq.stages.specs import FICTITIOUS, Specs, choices, exported, judged, missing, of_method
 from prereq.training.plan import Plan
 
 Count = Callable[[], tuple[int, int | None, int]]  # rows, steps and tokens: see `Need`
@@ -111,6 +111,9 @@ def _targets(specs: Specs) -> list[Spec | Artifact]:
         return [{"data": specs.data, "synth": specs.synth, "pretrain": specs.base}[name]]
     if name == "export":
         return [exported.export(specs, "adapter" if specs.config.format == "adapter" else "merged")]
+    if name == "judge":
+        asked = specs.config.judge.validate
+        return [judged.agreement(specs) if asked else judged.judged(specs)]
     return [specs.skill if name == "sft" else specs.scores]
 
 
@@ -142,9 +145,9 @@ def _counts(specs: Specs) -> dict[str, Count]:
         found[str(specs.knowledge(source).path)] = planned(cpt.planned, source)
     if config.model.source == "tiny":
         found[str(specs.base.path)] = planned(pretrain.planned)
-    if stage in ("sft", "eval", "export", "pipeline") and isinstance(specs.skill, Spec):
+    if stage in ("sft", "eval", "export", "judge", "pipeline") and isinstance(specs.skill, Spec):
         found[str(specs.skill.path)] = planned(sft.planned)
-    if stage in ("eval", "export", "pipeline"):
+    if stage in ("eval", "export", "judge", "pipeline"):
         found[str(specs.generations.path)] = partial(_asked, specs)
     return found
 

@@ -72,7 +72,9 @@ def read(specs: Specs, found: Sequence[Wanted]) -> dict[str, dict[str, int]]:
 def trains_skill(specs: Specs) -> bool:
     """Whether the command still has to train the skill LoRA."""
     stage = specs.config.stage.name
-    needed = stage in ("sft", "export") or (stage in ("eval", "pipeline") and generates(specs))
+    needed = stage in ("sft", "export") or (
+        stage in ("eval", "judge", "pipeline") and generates(specs)
+    )
     return needed and missing(specs.skill)
 
 
@@ -81,6 +83,8 @@ def generates(specs: Specs) -> bool:
     config = specs.config
     if config.stage.name == "export":
         return config.epoch == "best" and missing(specs.generations)
+    if config.stage.name == "judge":
+        return missing(specs.generations)
     return config.stage.name in ("eval", "pipeline") and missing(specs.scores)
 
 

@@ -38,7 +38,7 @@ def skill_adapter(specs: Specs) -> Artifact:
     if found := store.found(specs.skill):
         return found
     config, recipe, lora = specs.config, specs.config.dataset.skill, specs.config.adapter.skill
-    if config.stage.name in ("eval", "export"):
+    if config.stage.name in ("eval", "export", "judge"):
         stage = f"stage=sft dataset={config.dataset.name} method={config.method.name}"
         require(config, specs.skill, stage)
 

@@ -17,6 +17,7 @@ from prereq.config.schema.dataset import (
     Splits,
     TestSplit,
 )
+from prereq.config.schema.judge import Judge
 from prereq.config.schema.model import AdapterConfig, Architecture, LoraSettings, ModelConfig
 from prereq.config.schema.sources import CitiesConfig, Columns, Shares, WorldConfig
 from prereq.config.schema.synth import Server, Synth
@@ -30,6 +31,7 @@ __all__ = [
     "Config",
     "DatasetConfig",
     "EvalConfig",
+    "Judge",
     "KnowledgeSource",
     "LoraSettings",
     "MethodConfig",
@@ -109,7 +111,7 @@ class Config:
     seed: int = 1
     output_dir: str = "outputs"
     knowledge: list[str] | None = None  # cpt: only these sources; export: merged beside the skill
-    skill: str | None = None  # for stage=eval and export: this adapter (folder or Hub id)
+    skill: str | None = None  # for stage=eval, judge and export: this adapter (folder or Hub id)
     show: int = 0  # for stage=data: print the tokens of so many rows of each split
     format: str = "merged"  # for stage=export: merged | adapter | gguf
     epoch: str = "last"  # for stage=export, of those kept: last | best on the split that selects
@@ -121,6 +123,7 @@ class Config:
     stage: StageConfig = field(default_factory=StageConfig)
     method: MethodConfig = field(default_factory=MethodConfig)
     synth: Synth = field(default_factory=Synth)
+    judge: Judge = field(default_factory=Judge)
     eval: EvalConfig = field(default_factory=EvalConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     compare: list[MethodConfig] = field(default_factory=list)  # filled in by __main__

@@ -93,7 +93,7 @@ def beside(config: Config) -> list[KnowledgeSource]:
 
 def plugged(config: Config) -> list[KnowledgeSource]:
     """The knowledge plugged in, in turn, where a test split asks for it: all that is fictitious."""
-    evaluates = config.stage.name in ("eval", "export", "pipeline")
+    evaluates = config.stage.name in ("eval", "export", "judge", "pipeline")
     asked = evaluates and any(test.plug_in for test in tests(config))
     if not config.method.knowledge or not asked:
         return []
@@ -187,7 +187,8 @@ def knowledge_training(config: Config, source: KnowledgeSource) -> Training:
 
 
 def skill_training(config: Config) -> Training:
-    return _training(config, config.dataset.skill.training, "sft", "eval", "export", "pipeline")
+    stages = ("sft", "eval", "export", "judge", "pipeline")
+    return _training(config, config.dataset.skill.training, *stages)
 
 
 def _training(
