@@ -6,8 +6,7 @@ judge is held against people instead, and needs no answers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,22 +15,21 @@ from rich.markup import escape
 from prereq.artifacts import audit, store
 from prereq.artifacts.spec import Artifact, plain
 from prereq.config import Config
-from prereq.config.schema.judge import splitter_server
-from prereq.data.sources import read_values
+from prereq.errors import PrereqError
 from prereq.evaluation.factscore import evidence as searching
-from prereq.evaluation.factscore import exact, models, scores, source
 from prereq.evaluation.factscore import facts as splitting
+from prereq.evaluation.factscore import scores, source, validation
 from prereq.evaluation.factscore import verdicts as judging
-from prereq.evaluation.factscore.rows import Answer, Judge, Passage, Split
+from prereq.evaluation.factscore.rows import Answer, Passage
 from prereq.evaluation.factscore.source import Page
 from prereq.report import judged as shown
 from prereq.runtime import ranks
 from prereq.runtime.console import say
 from prereq.runtime.files import read_json, read_lines, write_json, write_lines
 from prereq.stages import eval as evaluation
-from prereq.stages import prepare
+from prereq.stages import judges, prepare
 from prereq.stages.data.sets import data_sets
-from prereq.stages.specs import Specs, choices, judged
+from prereq.stages.specs import Specs, judged
 from prereq.tracking.metrics import Tracker
 from prereq.tracking.obtain import obtain
 
@@ -41,6 +39,8 @@ READ = 1000  # facts of that table
 
 
 def run(config: Config) -> Artifact:
+    if config.judge.validate:
+        return _agreement(Specs(config))
     specs = Specs(config)
     made = _scores(specs)
     if ranks.is_main():
@@ -82,7 +82,7 @@ def _verdicts(specs: Specs) -> Artifact:
     def make(folder: Path, _: Tracker) -> dict:
         passages = _read(evidence, "passages")
         numbered = {p.pop("number"): Passage(**p) for p in _read(evidence, "passages")}
-        with _judge(specs) as judge:
+        with judges.judge(specs) as judge:
             lines = judging.verdicts(
                 _read(facts, "facts"), _read(evidence, "evidence"), numbered, judge
             )
@@ -123,7 +123,7 @@ def _facts(specs: Specs) -> Artifact:
 
     def make(folder: Path, _: Tracker) -> dict:
         answers = _answers(specs, texts)
-        with _splitter(specs) as splitter:
+        with judges.splitter(specs) as splitter:
             lines = splitting.split(answers, judge.abstentions, splitter)
         write_lines(folder / "facts.jsonl", lines)
         told = {"answers": len(lines), "answered": sum(line["answered"] for line in lines)}
@@ -177,54 +177,41 @@ def _pages(specs: Specs) -> list[Page]:
     return [Page(**page) for page in pages(Path(data.path))]
 
 
-@contextmanager
-def _splitter(specs: Specs) -> Iterator[Split]:
-    config = specs.config
-    if config.judge.splitter == "exact":
-        yield exact.splitter(_values(specs))
-        return
-    with _ask(specs, config.judge.splitter, splits=True) as (ask, layout):
-        yield models.splitter(ask, layout, config.judge.prompts)
+def _agreement(specs: Specs) -> Artifact:
+    """The judge and the splitter held against people, on the rows of a file."""
+    config, judge = specs.config, specs.config.judge
+    read = validation.read(judge.validate)
+    rows = validation.sample(read, judge.items, config.seed)
+    claims = isinstance(rows[0], validation.Judged)
+    if claims and judge.verdicts == "exact":
+        raise PrereqError(
+            f"judge.validate={judge.validate}: its rows are claims in free words, and judge.verdicts=exact "
+            "reads nothing but listed values; validate a model, judge=openai or judge=local"
+        )
+    spec = judged.agreement(specs)
+
+    def make(folder: Path, _: Tracker) -> dict:
+        many = config.eval.bootstrap
+        if claims:
+            with judges.judge(specs) as mine:
+                who = judged.label(specs, judge.verdicts)
+                told, lines = validation.of_claims(rows, mine, who, many)
+        else:
+            with judges.splitter(specs) if judge.splitter != "exact" else nullcontext() as mine:
+                who, gamma = judged.label(specs, judge.splitter, True), judge.penalised_below
+                told, lines = validation.of_texts(rows, mine, who, gamma, many)
+        write_json(folder / "agreement.json", told)
+        write_lines(folder / "rows.jsonl", lines)
+        return {"rows": {"used": len(rows), "in the file": len(read)}}
+
+    made = obtain(spec, specs.settings, make)
+    if ranks.is_main():
+        shown.show_agreement(_read_agreement(made))
+    return made
 
 
-@contextmanager
-def _judge(specs: Specs) -> Iterator[Judge]:
-    config = specs.config
-    if config.judge.verdicts == "exact":
-        yield exact.judge(_values(specs))
-        return
-    with _ask(specs, config.judge.verdicts, splits=False) as (ask, layout):
-        yield models.judge(ask, layout, config.judge.prompts)
-
-
-@contextmanager
-def _ask(specs: Specs, who: str, splits: bool) -> Iterator[tuple[models.Ask, str]]:
-    """The model that splits or judges, and the layout of its replies. They are kept beside the data sets."""
-    judge, replies = specs.config.judge, specs.root / "replies" / "judge.sqlite"
-    if who == "openai":
-        server = splitter_server(judge) if splits else judge.server
-        names = ("judge.server.url", "judge.server.model")
-        with models.served(server, names, judge.max_tokens, replies) as ask:
-            yield ask, "json"
-        return
-    from prereq.evaluation.conversations import local_replies
-    from prereq.stages.pretrain import base_model, libraries
-
-    libraries()
-    mine = judged.own(specs)
-    base = base_model(mine)
-    generate = local_replies(
-        mine.config.model,
-        base.path,
-        specs.config.stage.engine,
-        judge.max_tokens,
-        judge.tokens_per_batch,
-        0.0,
-        longest="judge.max_tokens",
-    )
-    name = f"{judged.label(specs, 'local')} {base.reference}"
-    with models.local(generate, name, judge.max_tokens, replies) as ask:
-        yield ask, "lines"
+def _read_agreement(artifact: Artifact) -> dict:
+    return read_json(Path(artifact.path) / "agreement.json", f"{AGAIN} ({artifact.path})")
 
 
 def _agreements(specs: Specs) -> list[dict]:
@@ -232,15 +219,8 @@ def _agreements(specs: Specs) -> list[dict]:
     judge, found = plain(judged.named(specs)), {}
     for each in store.every(specs.root, "agreement"):
         if each.manifest["labels"]["judge"] == judge:
-            file = Path(audit.verify(each).path) / "agreement.json"
-            found[each.manifest["labels"]["file"]] = read_json(file, AGAIN)
+            found[each.manifest["labels"]["file"]] = _read_agreement(audit.verify(each))
     return [*found.values()]
-
-
-def _values(specs: Specs) -> dict[str, list[str]]:
-    subset = choices.tests(specs.config)[0].subset
-    data_sets(specs, [subset])
-    return read_values(specs.folder(subset))
 
 
 def _read(artifact: Artifact, name: str) -> list[dict]:
