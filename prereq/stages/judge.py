@@ -78,6 +78,7 @@ def _verdicts(specs: Specs) -> Artifact:
         return found
     facts = _facts(specs)
     evidence = _evidence(specs, facts)
+    rests_on = judges.needed(specs, specs.config.judge.verdicts)
 
     def make(folder: Path, _: Tracker) -> dict:
         passages = _read(evidence, "passages")
@@ -90,7 +91,7 @@ def _verdicts(specs: Specs) -> Artifact:
         write_lines(folder / "passages.jsonl", passages)  # what the verdicts rest on
         return {key: facts.manifest[key] for key in ("epochs", "trained_on")}
 
-    return obtain(spec, specs.settings, make, uses=[facts, evidence])
+    return obtain(spec, specs.settings, make, uses=[facts, evidence, *rests_on])
 
 
 def _evidence(specs: Specs, facts: Artifact) -> Artifact:
@@ -99,6 +100,7 @@ def _evidence(specs: Specs, facts: Artifact) -> Artifact:
     if found := store.found(spec):
         return found
     judge = specs.config.judge
+    world = [] if judge.knowledge else data_sets(specs, ["knowledge"])
 
     def make(folder: Path, _: Tracker) -> dict:
         index = searching.index(_pages(specs), judge.passage_words)
@@ -109,7 +111,7 @@ def _evidence(specs: Specs, facts: Artifact) -> Artifact:
         write_lines(folder / "passages.jsonl", passages)
         return {"passages": len(index.passages), "used": len(used)}
 
-    return obtain(spec, specs.settings, make, uses=[facts])
+    return obtain(spec, specs.settings, make, uses=[facts, *world])
 
 
 def _facts(specs: Specs) -> Artifact:
@@ -120,6 +122,9 @@ def _facts(specs: Specs) -> Artifact:
     prepare.check([specs])
     texts = evaluation.generations(specs)
     judge = specs.config.judge
+    rests_on = judges.needed(specs, judge.splitter)
+    rests_on += data_sets(specs, [test.subset for test in _with_rows(specs)])
+    uses = {str(artifact.path): artifact for artifact in (texts, *rests_on)}
 
     def make(folder: Path, _: Tracker) -> dict:
         answers = _answers(specs, texts)
@@ -131,7 +136,7 @@ def _facts(specs: Specs) -> Artifact:
         kept = {key: texts.manifest[key] for key in ("epochs", "trained_on")}
         return kept | {"counts": told}
 
-    return obtain(spec, specs.settings, make, uses=[texts])
+    return obtain(spec, specs.settings, make, uses=[*uses.values()])
 
 
 def _answers(specs: Specs, texts: Artifact) -> list[Answer]:
@@ -140,7 +145,6 @@ def _answers(specs: Specs, texts: Artifact) -> list[Answer]:
     epochs, versions = texts.manifest["epochs"], judged.versions(config.dataset.knowledge)
     lines = _read(texts, "generations")
     found = []
-    data_sets(specs, [test.subset for test in _with_rows(specs)])
     for test in judged.splits(specs):
         items = prepare.items(specs, test)[: config.judge.items]
         mine = [x for x in lines if x["split"] == test.name and x["item"] < len(items)]
@@ -173,8 +177,7 @@ def _pages(specs: Specs) -> list[Page]:
         return source.read(given)
     from prereq.world.pages import pages
 
-    (data,) = data_sets(specs, ["knowledge"])
-    return [Page(**page) for page in pages(Path(data.path))]
+    return [Page(**page) for page in pages(Path(specs.folder("knowledge")))]
 
 
 def _agreement(specs: Specs) -> Artifact:
@@ -204,7 +207,10 @@ def _agreement(specs: Specs) -> Artifact:
         write_lines(folder / "rows.jsonl", lines)
         return {"rows": {"used": len(rows), "in the file": len(read)}}
 
-    made = obtain(spec, specs.settings, make)
+    made = store.found(spec)
+    if not made:
+        uses = judges.needed(specs, judge.verdicts if claims else judge.splitter)
+        made = obtain(spec, specs.settings, make, uses)
     if ranks.is_main():
         shown.show_agreement(_read_agreement(made))
     return made

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from prereq.artifacts.spec import Artifact, Spec
 from prereq.config.schema.judge import splitter_server
 from prereq.data.sources import read_values
 from prereq.evaluation.factscore import exact, models
@@ -12,6 +13,16 @@ from prereq.evaluation.factscore.rows import Judge, Split
 from prereq.stages.data.sets import data_sets
 from prereq.stages.pretrain import base_model, libraries
 from prereq.stages.specs import Specs, choices, judged
+
+
+def needed(specs: Specs, who: str) -> list[Artifact]:
+    """What a splitter or judge rests on, found or made: values, or the model of this process.
+
+    Called in every process, before the one that writes goes on alone.
+    """
+    if who == "exact":
+        return data_sets(specs, [choices.tests(specs.config)[0].subset])
+    return [base_model(judged.own(specs))] if who == "local" else []
 
 
 @contextmanager
@@ -49,7 +60,8 @@ def _ask(specs: Specs, who: str, splits: bool) -> Iterator[tuple[models.Ask, str
 
     libraries()
     mine = judged.own(specs)
-    base = base_model(mine)
+    base = mine.base
+    reference = base.key if isinstance(base, Spec) else base.reference
     generate = local_replies(
         mine.config.model,
         base.path,
@@ -59,12 +71,10 @@ def _ask(specs: Specs, who: str, splits: bool) -> Iterator[tuple[models.Ask, str
         0.0,
         longest="judge.max_tokens",
     )
-    name = f"{judged.label(specs, 'local')} {base.reference}"
+    name = f"{judged.label(specs, 'local')} {reference}"
     with models.local(generate, name, asked.max_tokens, replies) as ask:
         yield ask, "lines"
 
 
 def _values(specs: Specs) -> dict[str, list[str]]:
-    subset = choices.tests(specs.config)[0].subset
-    data_sets(specs, [subset])
-    return read_values(specs.folder(subset))
+    return read_values(specs.folder(choices.tests(specs.config)[0].subset))

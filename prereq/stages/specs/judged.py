@@ -146,7 +146,10 @@ def who(specs: Specs, kind: str, form: str) -> dict[str, Any]:
 
 def own(specs: Specs) -> Specs:
     """The specs of the model that judges in this process."""
-    return Specs(replace(specs.config, model=specs.config.judge.model))
+    model = specs.config.judge.model
+    if model.source == "smollm2":  # unpacked once, whoever uses it
+        model = replace(model, name="smollm2_135m")
+    return Specs(replace(specs.config, model=model))
 
 
 def label(specs: Specs, kind: str, splits: bool = False) -> str:
