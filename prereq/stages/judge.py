@@ -55,6 +55,7 @@ def _scores(specs: Specs) -> Artifact:
     spec = judged.judged(specs)
     if found := store.found(spec):
         return found
+    ranks.on_main_process(lambda: judges.check(specs))
     config, verdicts = specs.config, _verdicts(specs)
 
     def make(folder: Path, tracker: Tracker) -> dict:

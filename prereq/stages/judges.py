@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from prereq.artifacts.spec import Artifact, Spec
 from prereq.config.schema.judge import splitter_server
 from prereq.data.sources import read_values
-from prereq.evaluation.factscore import exact, models
+from prereq.evaluation.factscore import exact, models, prompts, source
 from prereq.evaluation.factscore.rows import Judge, Split
 from prereq.stages.data.sets import data_sets
 from prereq.stages.pretrain import base_model, libraries
-from prereq.stages.specs import Specs, choices, judged
+from prereq.stages.specs import Specs, choices, judged, missing
 
 
 def needed(specs: Specs, who: str) -> list[Artifact]:
@@ -23,6 +23,20 @@ def needed(specs: Specs, who: str) -> list[Artifact]:
     if who == "exact":
         return data_sets(specs, [choices.tests(specs.config)[0].subset])
     return [base_model(judged.own(specs))] if who == "local" else []
+
+
+def check(specs: Specs) -> None:
+    """Raise PrereqError for what cannot be read or asked, before anything is answered or paid for."""
+    judge = specs.config.judge
+    splits, judges = (missing(spec(specs)) for spec in (judged.facts, judged.verdicts))
+    if judge.knowledge and missing(judged.evidence(specs)):
+        source.read(judge.knowledge)
+    for who, wanted, splitting in ((judge.splitter, splits, True), (judge.verdicts, judges, False)):
+        if wanted and who != "exact":
+            prompts.check(judge.prompts)
+        if wanted and who == "openai":
+            with _ask(specs, who, splitting):
+                pass  # which sends nothing as yet
 
 
 @contextmanager

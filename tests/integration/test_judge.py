@@ -56,7 +56,7 @@ def test_answers_become_facts_evidence_verdicts_and_scores(world):
     assert found["unseen_by_exact", "supported"] == 0
     assert found["unseen_by_exact", "without_passages"] == 100
     assert "4 topics have no page in the knowledge source" in made.stderr
-    assert "held out by exact" in made.stdout and "with length" in made.stdout
+    assert "held out by exact" in made.stdout and "length penalty" in made.stdout
 
     again = run()
     assert again.returncode == 0 and " made " not in again.stderr
@@ -158,3 +158,15 @@ def test_a_model_in_this_process_judges_and_what_it_said_is_kept(serving, run_cl
     assert told["claims"] == told["unreadable"] == 3
     again = run_cli(*words, "eval.bootstrap=99")
     assert "3 facts to judge (0 without a stored reply)" in again.stderr
+
+
+def test_a_source_that_cannot_be_used_is_told_before_anything_is_made(world, tmp_path):
+    outputs, run = world
+    pages = tmp_path / "pages.jsonl"
+    pages.write_text('{"title": "Ada Moss"}\n', "utf-8")
+    refused = run("method=sft", "seed=7", f"judge.knowledge={pages}")
+    assert refused.returncode == 2 and "Traceback" not in refused.stderr
+    assert "pages.jsonl line 1: text: missing; the row has title" in refused.stderr
+    assert "made" not in refused.stderr
+    other = run("seed=7", "judge.splits=[held_ot]")
+    assert other.returncode == 2 and "held_ot is no test split" in other.stderr

@@ -116,8 +116,10 @@ def test_an_unreadable_verdict_is_counted_apart_and_never_supported():
     assert rows["facts"]["value"] == 1.5  # an unreadable verdict is one on a fact all the same
     assert rows["answered"]["value"] == pytest.approx(200 / 3) and rows["answered"]["n"] == 3
     assert rows["supported"]["split"] == "test_by_gpt"
-    penalised = 100 * math.exp(1 - 10 / 2)
-    assert rows["supported_penalised"]["value"] == pytest.approx(penalised)
+    penalised = rows["supported_penalised"]
+    assert penalised["value"] == pytest.approx(100 * math.exp(1 - 10 / 2))
+    assert penalised["low"] == penalised["high"] == penalised["value"]  # of one topic
+    assert rows["supported"]["low"] < rows["supported"]["high"] == 100  # but one right topic is few
 
 
 def line(verdicts: list[str], answered: bool = True) -> dict:

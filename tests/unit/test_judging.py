@@ -81,7 +81,7 @@ def test_own_prompts_are_checked_and_change_the_digest(tmp_path):
         wrong = tmp_path / f"{name}.yaml"
         wrong.write_text(text, "utf-8")
         with pytest.raises(PrereqError, match=why):
-            prompts.of_claim(CLAIM, "json", str(wrong))
+            prompts.check(str(wrong))
     with pytest.raises(PrereqError, match="cannot be read"):
         prompts.digest(str(tmp_path / "none.yaml"))
 

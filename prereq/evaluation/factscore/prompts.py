@@ -42,6 +42,11 @@ def digest(file: str | None = None) -> str:
     return hashlib.sha256(f"{RULES}\n{_source(file)}".encode()).hexdigest()[:16]
 
 
+def check(file: str | None) -> None:
+    """Raise PrereqError for a file of prompts that cannot be used."""
+    _words(file)
+
+
 def of_sentence(asked: Sentence, layout: str, file: str | None = None) -> list[Message]:
     """The conversation that asks for the facts of a sentence. `layout`: json | lines."""
     slots = {"topic": asked.topic, "before": asked.before or "none", "sentence": asked.text}

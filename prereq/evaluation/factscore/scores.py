@@ -44,7 +44,8 @@ def table(lines: Sequence[dict], gamma: float, resamples: int, who: str) -> list
         for metric, unit, values in _metrics(mine, gamma):
             if not values:
                 continue
-            low, high = interval(values, resamples, shares=unit == "share")
+            whole = set(values) <= {0.0, 1.0}  # equal shares in between are no proportion of topics
+            low, high = interval(values, resamples, shares=unit == "share" and whole)
             scale = 100 if unit == "share" else 1
             row = {"knowledge": knowledge, "split": f"{split}_by_{who}"}
             row |= {"metric": metric, "unit": unit, "value": scale * fmean(values)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ class Page:
     version: int | None = None
 
 
+@cache  # checked before anything is answered, used afterwards
 def read(source: str) -> list[Page]:
     """The pages of a file (JSON lines, CSV, Parquet) or Hub data set; columns title, text, aliases, version.
 
