@@ -161,7 +161,7 @@ def test_a_model_in_this_process_judges_and_what_it_said_is_kept(serving, run_cl
 
 
 def test_a_source_that_cannot_be_used_is_told_before_anything_is_made(world, tmp_path):
-    outputs, run = world
+    _, run = world
     pages = tmp_path / "pages.jsonl"
     pages.write_text('{"title": "Ada Moss"}\n', "utf-8")
     refused = run("method=sft", "seed=7", f"judge.knowledge={pages}")

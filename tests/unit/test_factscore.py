@@ -8,6 +8,7 @@ import pytest
 
 from prereq.config import WorldConfig
 from prereq.data.problems import BadRows
+from prereq.errors import PrereqError
 from prereq.evaluation.factscore import evidence, exact, facts, scores, source, verdicts
 from prereq.evaluation.factscore.rows import Answer, Sentence
 from prereq.evaluation.factscore.source import Page
@@ -134,6 +135,14 @@ def test_long_pages_are_cut_between_sentences():
     assert " ".join(cut) == text and max(len(part.split()) for part in cut) <= 12
     (_, only), *_ = source.passages([Page("T", "one " * 30 + "end.")], 12)
     assert len(only.text.split()) == 31  # a sentence is not cut
+
+
+def test_a_source_without_words_is_refused_and_one_in_other_letters_is_searched():
+    with pytest.raises(PrereqError, match="none of its 1 passages has a word"):
+        evidence.index([Page("A", "It is.")], 50)
+    index = evidence.index([Page("東京", "東京 は 都市 です。"), Page("A", "It is.")], 50)
+    line = {"topic": "X", "version": None, "sentences": [{"text": "", "facts": ["東京 です", ""]}]}
+    assert evidence.search([line], index, 3) == [{"own": False, "passages": [[0], []]}]
 
 
 def test_bad_pages_are_one_error_that_names_the_lines(tmp_path):

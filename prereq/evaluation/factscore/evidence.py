@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from prereq.errors import PrereqError
 from prereq.evaluation.factscore.rows import Passage
 from prereq.evaluation.factscore.source import Page, passages
 from prereq.evaluation.factscore.verdicts import facts_of
@@ -41,7 +42,10 @@ def titled(title: str) -> str:
 
 
 def index(pages: Sequence[Page], words: int) -> Index:
-    """The pages cut into passages and indexed. Takes memory of the order of the texts' size."""
+    """The pages cut into passages and indexed. Takes memory of the order of the texts' size.
+
+    Raises PrereqError where there is no word to search by.
+    """
     with signals.imports():
         import bm25s
         import Stemmer
@@ -55,7 +59,13 @@ def index(pages: Sequence[Page], words: int) -> Index:
     texts = [f"{passage.title}\n{passage.text}" for passage in found]
     bm25 = bm25s.BM25()
     with progress("index the knowledge source", len(texts)):
-        bm25.index(_words(texts, stemmer), show_progress=False)
+        searched = _words(texts, stemmer)
+        if not any(searched):
+            raise PrereqError(
+                f"judge.knowledge: none of its {len(texts):,} passages has a word to search by (words of one "
+                "letter and the commonest English ones are left out); give pages with text"
+            )
+        bm25.index(searched, show_progress=False)
     return Index(found, own, bm25, stemmer)
 
 

@@ -137,13 +137,15 @@ def of_claims(
     told |= {"accuracy": 100 * fmean(right), "accuracy_low": 100 * low, "accuracy_high": 100 * high}
     told["people_supported"] = 100 * fmean(people for people, _ in read)
     told["judge_supported"] = 100 * fmean(mine for _, mine in read)
+    told["always"] = max(told["people_supported"], 100 - told["people_supported"])
     told["kappa"] = kappa(read)
     told["kappa_low"], told["kappa_high"] = _kappa_interval(read, resamples)
     said = (
         f"{who} agrees with people on {told['accuracy']:.1f} % of {len(read):,} claims ({100 * low:.1f} – "
         f"{100 * high:.1f}), κ = {told['kappa']:.2f} ({told['kappa_low']:.2f} – "
-        f"{told['kappa_high']:.2f}); supported: {told['people_supported']:.1f} % by people, "
-        f"{told['judge_supported']:.1f} % by the judge; {lost}"
+        f"{told['kappa_high']:.2f}); the same verdict always would agree on {told['always']:.1f} %; "
+        f"supported: {told['people_supported']:.1f} % by people, {told['judge_supported']:.1f} % by the "
+        f"judge; {lost}"
     )
     kept = [
         {"claim": row.claim.fact, "stance": row.stance, "verdict": verdict}
@@ -156,9 +158,8 @@ def kappa(pairs: Sequence[tuple[bool, bool]]) -> float:
     """Cohen's κ of two raters of the same rows; 1 where both say the same of all of them."""
     first, second = np.asarray(pairs, dtype=float).T
     agreed = float(np.mean(first == second))
-    chance = float(
-        first.mean() * second.mean() + (1 - first.mean()) * (1 - second.mean())
-    )  # by the share of each alone
+    # What two would agree on by chance, each with its own share of either verdict.
+    chance = float(first.mean() * second.mean() + (1 - first.mean()) * (1 - second.mean()))
     return 1.0 if chance == 1 else (agreed - chance) / (1 - chance)
 
 
