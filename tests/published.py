@@ -56,33 +56,38 @@ def write_all(folder: Path) -> Path:
     return folder
 
 
-def write_model(folder: Path, chat: bool = False) -> Path:
-    """A random two-layer Llama with a byte-level tokenizer, as `from_pretrained` reads it.
-
-    With `chat` it has a chat template that ends a turn with a token that is not the end of a text.
-    """
-    import torch
+def tokenizer(chat: bool = False):
+    """A byte-level one; with `chat` its template ends a turn with a token that is not the end of a text."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast
 
     special = ["<pad>", "<s>", "</s>"]
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {token: i for i, token in enumerate(special + letters)}
-    tokenizer = Tokenizer(models.BPE(vocabulary, []))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
+    inner = Tokenizer(models.BPE(vocabulary, []))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", bos_token="<s>", eos_token="</s>"
+        tokenizer_object=inner, pad_token="<pad>", bos_token="<s>", eos_token="</s>"
     )
     if chat:
         fast.chat_template = (
             "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}<pad>\n{% endfor %}"
             "{% if add_generation_prompt %}assistant: {% endif %}"
         )
+    return fast
+
+
+def write_model(folder: Path, chat: bool = False) -> Path:
+    """A random two-layer Llama with that tokenizer, as `from_pretrained` reads it."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    fast = tokenizer(chat)
     fast.save_pretrained(folder)
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=len(vocabulary),
+        vocab_size=len(fast),
         hidden_size=32,
         intermediate_size=48,
         num_hidden_layers=2,

@@ -116,15 +116,19 @@ def refused(status: int, why: str, **headers: str) -> Answer:
 
 
 @contextmanager
-def transformers_serve(model: Path, log: Path) -> Iterator[str]:
-    """The URL of `transformers serve` with a model folder, on this machine's processor."""
+def transformers_serve(model: Path | None, log: Path, cwd: Path | None = None) -> Iterator[str]:
+    """The URL of `transformers serve` with a model folder, on this machine's processor.
+
+    Without one it loads what a request names, seen from `cwd`.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "transformers.cli.transformers", "serve", str(model)]
+    command = [sys.executable, "-m", "transformers.cli.transformers", "serve"]
+    command += [str(model)] if model else []
     command += ["--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
     with open(log, "w") as stream:
-        process = subprocess.Popen(command, stdout=stream, stderr=stream)
+        process = subprocess.Popen(command, stdout=stream, stderr=stream, cwd=cwd)
     try:
         url = f"http://127.0.0.1:{port}"
         deadline = time.time() + 90

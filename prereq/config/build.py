@@ -113,6 +113,9 @@ def _needed(cfg: Any, methods: Sequence[Any], where: Where) -> list[str]:
     trains = checks.trains_skill(cfg) and any(m.trains for m in methods)
     draws = [m.name for m in methods if m.knowledge] if trains else []
     plugs = checks.evaluates(cfg) and any(t.plug_in for t in data.tests)
+    plugs = plugs and any(m.knowledge for m in methods)
+    if stage == "ask":
+        plugs = cfg.method.knowledge if cfg.knowledge is None else bool(cfg.knowledge)
     recipes = {}
     if trains:
         recipes["dataset.skill.training"] = [data.skill.training, cfg.stage]
@@ -125,9 +128,11 @@ def _needed(cfg: Any, methods: Sequence[Any], where: Where) -> list[str]:
             for name, what in wanted.items()
             if getattr(data.skill, name) in (None, [])
         ]
-    if stage == "cpt" or draws or (plugs and any(m.knowledge for m in methods)):
+    merges = stage == "export" and cfg.knowledge
+    if stage == "cpt" or draws or merges or plugs:
         for i, source in enumerate(data.knowledge):
-            if stage != "cpt" or cfg.knowledge is None or source.name in cfg.knowledge:
+            named = cfg.knowledge is None or source.name in cfg.knowledge
+            if draws or stage not in ("cpt", "export") or named:
                 layers = [data.knowledge_training, source.training]
                 layers += [cfg.stage] if stage == "cpt" else []
                 recipes[f"dataset.knowledge.{i}.training"] = layers

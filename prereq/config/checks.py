@@ -5,7 +5,17 @@ from collections.abc import Iterable
 from typing import Any
 
 from prereq.config import values
-from prereq.config.schema import Config, MethodConfig, Server, TestSplit, export, judge, sources
+from prereq.config.schema import (
+    Config,
+    MethodConfig,
+    Server,
+    TestSplit,
+    ask,
+    export,
+    judge,
+    probe,
+    sources,
+)
 from prereq.config.shape import braces, no_twice, one_of, shown
 
 FORMS = ("passage", "statement")
@@ -16,13 +26,14 @@ ROLES = ("selection", "known", "unknown", "unseen", "fictitious")  # of a test s
 SCORINGS = ("qa", "final_answer", "facts", "long_form")
 ATTENTION = ("auto", "rows", "sdpa", "eager", "flash_attention_2", "flex_attention")
 EPOCHS = ("all", "ends", "best", "last")
-TAKE_SKILL = ("eval", "export", "judge")  # stages that may be given the skill
+TAKE_SKILL = ("eval", "judge", "ask", "export")  # stages that may be given the skill
 
 
 def problems(config: Config) -> list[str]:
     """What is wrong, one line each (empty: nothing). Every line names the key and the remedy."""
-    found = values.problems(config) + sources.problems(config) + export.problems(config)
-    found += judge.problems(config)
+    found = values.problems(config)
+    for part in (sources, ask, export, judge, probe):
+        found += part.problems(config)
     for check in (_knowledge, _skill, _evaluation, _judge, _stage, _model, _adapter):
         found += check(config)
     for method in config.compare or [config.method]:
@@ -31,7 +42,9 @@ def problems(config: Config) -> list[str]:
 
 
 def trains_skill(config: Any) -> bool:
-    """Whether the command needs the skill LoRA of the recipe, not one given by hand."""
+    """Whether the command needs a skill LoRA of the recipe, not only one given by hand."""
+    if config.stage.name == "ask":
+        return not config.skill or bool(config.ask.against)
     return config.stage.name in ("sft", "pipeline") or (
         config.stage.name in TAKE_SKILL and not config.skill
     )
@@ -66,12 +79,12 @@ def _knowledge(config: Config) -> list[str]:
         )
     if config.knowledge is None:
         return found
-    if not config.knowledge:
+    if not config.knowledge and config.stage.name == "cpt":
         found.append("knowledge=[]: names no source; leave it out to train all of them")
-    if config.stage.name not in ("cpt", "export"):
+    if config.stage.name not in ("cpt", "ask", "export"):
         found.append(
-            f"knowledge: only stage=cpt and export take it, not stage={config.stage.name}; to use fewer "
-            "sources change dataset.knowledge or method.forms"
+            f"knowledge: only stage=cpt, ask and export take it, not stage={config.stage.name}; to use "
+            "fewer sources change dataset.knowledge or method.forms"
         )
     for name in config.knowledge:
         found += one_of("knowledge", name, names)
@@ -89,8 +102,8 @@ def _skill(config: Config) -> list[str]:
         )
     if config.skill and config.stage.name not in TAKE_SKILL:
         found.append(
-            f"skill={shown(config.skill)}: only stage=eval, judge and export take an adapter that was not "
-            f"made here, not stage={config.stage.name}"
+            f"skill={shown(config.skill)}: only stage=eval, judge, ask and export take an adapter that was "
+            f"not made here, not stage={config.stage.name}"
         )
     size = (config.stage.batch_size if trains_skill(config) else None) or recipe.training.batch_size
     if size and recipe.draw_group and size % recipe.draw_group:

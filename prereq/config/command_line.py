@@ -17,6 +17,7 @@ from prereq.config import plugins, words
 from prereq.config.build import build, with_versions
 from prereq.config.compose import Composer
 from prereq.config.overrides import Word, read
+from prereq.config.shape import one_of
 from prereq.errors import ConfigError
 
 
@@ -110,7 +111,10 @@ def _check(
         chosen = [*_chosen(choices, picked), *added]
         try:
             cfg = compose(chosen)
-            methods = compared(cfg, chosen, compose) if sweeps and not found else []
+            for name in cfg.ask.against if OmegaConf.select(cfg, "stage.name") == "ask" else ():
+                found += one_of("ask.against", name, composer.options("method"))
+            asks = OmegaConf.select(cfg, "stage.name") == "ask"
+            methods = compared(cfg, chosen, compose) if (sweeps or asks) and not found else []
             config = build(cfg, methods, composer.where(chosen))
             folders.add(config.output_dir)
             stage = None if sweeps else config.stage.name
@@ -164,8 +168,17 @@ def _plain(cfg: DictConfig) -> Any:
 def compared(
     cfg: DictConfig, overrides: Sequence[str], compose: Callable[[Sequence[str]], DictConfig]
 ) -> list[DictConfig]:
-    """The methods that a pipeline runs: the one asked for, else those that the dataset compares."""
-    if OmegaConf.select(cfg, "stage.name") != "pipeline":
+    """The methods that a pipeline runs: the one asked for, else those that the dataset compares.
+
+    With stage=ask those that answer: the one asked for (unless an adapter is given in its place) first.
+    """
+    stage = OmegaConf.select(cfg, "stage.name")
+    if stage == "ask":
+        own = [] if cfg.skill else [cfg.method]
+        others = [name for name in cfg.ask.against if cfg.skill or name != cfg.method.name]
+        words = [override for override in overrides if override.split("=")[0] != "method"]
+        return [*own, *(compose([*words, f"method={name}"]).method for name in others)]
+    if stage != "pipeline":
         return []
     if any(override.split("=")[0] == "method" for override in overrides):
         return [cfg.method]

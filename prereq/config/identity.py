@@ -8,7 +8,17 @@ from prereq.config import Config
 from prereq.config.shape import spelt
 
 # What no result depends on, or what is told apart otherwise (the seed, the method's own name).
-LEFT_OUT = {"seed", "output_dir", "compare", "recipe", "knowledge", "tracker", "stage"}
+LEFT_OUT = {
+    "seed",
+    "output_dir",
+    "compare",
+    "recipe",
+    "knowledge",
+    "tracker",
+    "stage",
+    "question",
+    "ask",
+}
 LEFT_OUT |= {"dataset.seed", "eval.requests", "eval.api_key_env", "eval.bootstrap"}
 LEFT_OUT |= {"eval.tokens_per_batch", "method.family", "method.colour", "show"}
 LEFT_OUT |= {"format", "epoch", "push_to_hub", "private", "judge"}

@@ -19,6 +19,7 @@ from prereq.config.schema import (
     LoraSettings,
     MethodConfig,
     ModelConfig,
+    Probe,
     Server,
     SkillRecipe,
     StageConfig,
@@ -132,6 +133,13 @@ RANGES: dict[type, dict[str, Range]] = {
         "passages": Range(1, 100),
         "passage_words": Range(10, 10**5),
         "penalised_below": Range(0),
+    },
+    Probe: {
+        "sets": Range(1, 100),
+        "exemplars": Range(0, 100),
+        "samples": Range(0, 1000),
+        "temperature": Range(0.01, 10),
+        "max_new_tokens": Range(1, 10**5),
     },
     Server: {
         "requests": Range(1, 1024),

@@ -1,1 +1,1 @@
-"""A trained skill as others take it: merged weights or an adapter, checked, with a model card."""
+"""The model out: whole or as an adapter, checked in a process of its own, described, published."""

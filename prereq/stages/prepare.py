@@ -16,7 +16,7 @@ from prereq.runtime import ranks
 from prereq.stages import pretrain
 from prereq.stages.data import rows as data
 from prereq.stages.data.sets import data_sets
-from prereq.stages.specs import Specs, choices, exported, missing
+from prereq.stages.specs import Specs, choices, missing
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
@@ -72,7 +72,7 @@ def read(specs: Specs, found: Sequence[Wanted]) -> dict[str, dict[str, int]]:
 def trains_skill(specs: Specs) -> bool:
     """Whether the command still has to train the skill LoRA."""
     stage = specs.config.stage.name
-    needed = stage in ("sft", "export") or (
+    needed = stage in ("sft", "ask", "export") or (
         stage in ("eval", "judge", "pipeline") and generates(specs)
     )
     return needed and missing(specs.skill)
@@ -80,12 +80,9 @@ def trains_skill(specs: Specs) -> bool:
 
 def generates(specs: Specs) -> bool:
     """Whether the command still has to generate or score answers."""
-    config = specs.config
-    if config.stage.name == "export":
-        return config.epoch == "best" and missing(specs.generations)
-    if config.stage.name == "judge":
+    if specs.config.stage.name == "judge":
         return missing(specs.generations)
-    return config.stage.name in ("eval", "pipeline") and missing(specs.scores)
+    return specs.config.stage.name in ("eval", "pipeline") and missing(specs.scores)
 
 
 def missing_knowledge(specs: Specs) -> list[KnowledgeSource]:
@@ -94,10 +91,10 @@ def missing_knowledge(specs: Specs) -> list[KnowledgeSource]:
         needed = choices.needed(specs.config)
     else:
         needed = list(choices.beside(specs.config)) if trains_skill(specs) else []
-        plugs = generates(specs) and missing(specs.generations)
-        needed += [s for s in (choices.plugged(specs.config) if plugs else ()) if s not in needed]
-    if specs.config.stage.name == "export":
-        needed += [s for s in exported.merged(specs) if s not in needed]
+        plugs = specs.config.stage.name == "ask"
+        plugs = plugs or (generates(specs) and missing(specs.generations))
+        more = choices.plugged(specs.config) if plugs else choices.merged(specs.config)
+        needed += [s for s in more if s not in needed]
     return [source for source in needed if missing(specs.knowledge(source))]
 
 

@@ -13,11 +13,11 @@ from prereq.artifacts import store
 from prereq.artifacts.spec import Artifact
 from prereq.config import Config
 from prereq.runtime import ranks
-from prereq.stages import cpt, prepare
+from prereq.stages import cpt, prepare, probe
 from prereq.stages.data.rows import subjects
 from prereq.stages.data.sets import data_sets
 from prereq.stages.pretrain import base_model, libraries
-from prereq.stages.specs import Specs, choices, require
+from prereq.stages.specs import Specs, choices, familiarity, require
 from prereq.tracking.metrics import Tracker
 from prereq.tracking.obtain import obtain
 from prereq.training.objectives import SKILL, Knowledge
@@ -38,13 +38,14 @@ def skill_adapter(specs: Specs) -> Artifact:
     if found := store.found(specs.skill):
         return found
     config, recipe, lora = specs.config, specs.config.dataset.skill, specs.config.adapter.skill
-    if config.stage.name in ("eval", "export", "judge"):
+    if config.stage.name in ("eval", "ask", "export", "judge"):
         stage = f"stage=sft dataset={config.dataset.name} method={config.method.name}"
         require(config, specs.skill, stage)
 
     # The prerequisites: rows, base model, and the knowledge that the rows need.
     data = data_sets(specs, [subset for subset, _ in choices.skill_splits(config)])
     base, sources = base_model(specs), choices.beside(config)
+    probes = [probe.probe(specs, split) for split in familiarity.needed(config)]
     made = cpt.knowledge_adapters(specs, sources)
     knowledge = {s.name: artifact for s, artifact in zip(sources, made, strict=True)}
 
@@ -73,7 +74,7 @@ def skill_adapter(specs: Specs) -> Artifact:
         adapters.save(model, SKILL, folder, lora.dropout)
         return {"summary": summary | counts}
 
-    uses = [*data, base, *knowledge.values()]
+    uses = [*data, base, *probes, *knowledge.values()]
     return obtain(specs.skill, specs.settings, make, uses, collective=True)
 
 

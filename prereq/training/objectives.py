@@ -30,10 +30,15 @@ class Knowledge:
 
 @dataclass(frozen=True)
 class Subject:
-    """One data point: a fictitious entity with its row in every version, or one real row."""
+    """One data point: a fictitious entity with its row in every version, or one real row.
+
+    `alone` is the share of it, in [0, 1], that the skill learns without knowledge beside it: 0 as
+    published; where a method has a gate, the share in which the base model knows the row.
+    """
 
     fictitious: bool
     rows: dict[int | None, TokenRow]
+    alone: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ def draw(adapters: Sequence[Knowledge], group: int, alternate: bool, rng: random
 
 
 def skill_routes(group: Sequence[Subject], drawn: Draw, plain: bool) -> list[Example]:
-    """Rows to routes. With `plain`, each real row stands a second time, on the skill alone."""
+    """Rows to routes, each with its share. With `plain`, each real row stands again on the skill alone."""
     examples = []
     for subject in group:
         if subject.fictitious:
@@ -73,19 +78,25 @@ def skill_routes(group: Sequence[Subject], drawn: Draw, plain: bool) -> list[Exa
             knowledge, term = drawn.real, "real"
             rows = subject.rows.values()
         route = (knowledge.name, SKILL) if knowledge else ALONE
-        examples += [Example(row, route, term) for row in rows]
+        for way, share in ((route, 1 - subject.alone), (ALONE, subject.alone)):
+            examples += [Example(row, way, term, share) for row in rows if share > 0]
         if plain and not subject.fictitious:
-            examples += [Example(row, ALONE, "plain") for row in rows]
+            examples += [Example(row, ALONE, "plain", 1.0) for row in rows]
     return examples
 
 
 def skill_weights(examples: Sequence[Example], real_weight: float) -> list[float]:
-    """Rows to label weights: a mean over fictitious and real labels, one over the skill-only loss."""
-    counts = {"main": 0, "plain": 0}
+    """Rows to label weights: a mean over fictitious and real labels, one over the skill-only loss.
+
+    A row counts by its share: one that is learnt both ways as much as any other.
+    """
+    counts = {"main": 0.0, "plain": 0.0}
     for example in examples:
-        counts["plain" if example.term == "plain" else "main"] += example.row.labels
-    main, alone = max(1, counts["main"]), max(1, counts["plain"])
-    return [real_weight / alone if e.term == "plain" else 1 / main for e in examples]
+        counts["plain" if example.term == "plain" else "main"] += (
+            example.row.labels * example.weight
+        )
+    main, alone = counts["main"] or 1, counts["plain"] or 1
+    return [e.weight * (real_weight / alone if e.term == "plain" else 1 / main) for e in examples]
 
 
 def skill_step(

@@ -119,14 +119,24 @@ def subjects_of(
     versions: Collection[int],
     where: str,
     prompt: str = PLAIN,
+    alone: Mapping[tuple[str, int], float] | None = None,
 ) -> list[Subject]:
     """Rows to subjects: the versions of one fictitious subject together, every other row alone.
 
     `versions` are those of the recipe's knowledge (empty: the data set has none); `prompt` is how rows
-    are asked. Raises where a fictitious subject lacks a version, or has one twice.
+    are asked; `alone` says of real rows, by file and number, which share the skill learns alone.
+    Raises where a fictitious subject lacks a version, or has one twice.
     """
+    share = alone or {}
     if not versions:
-        return [Subject(row.fictitious, {None: skill_row(tokenizer, row, prompt)}) for row in rows]
+        return [
+            Subject(
+                row.fictitious,
+                {None: skill_row(tokenizer, row, prompt)},
+                share.get((row.file, row.number), 0.0),
+            )
+            for row in rows
+        ]
     for row, fault in version_faults(rows, versions, lambda row: row.subject):
         raise PrereqError(f"{where}: {row.place}: {fault}")
     by_subject: dict[tuple[bool, int], dict[int | None, SkillRow]] = {}
@@ -134,7 +144,11 @@ def subjects_of(
         key = (row.fictitious, row.subject if row.fictitious else number)
         by_subject.setdefault(key, {})[row.version] = row
     return [
-        Subject(fictitious, {v: skill_row(tokenizer, r, prompt) for v, r in subject.items()})
+        Subject(
+            fictitious,
+            {v: skill_row(tokenizer, r, prompt) for v, r in subject.items()},
+            sum(share.get((r.file, r.number), 0.0) for r in subject.values()) / len(subject),
+        )
         for (fictitious, _), subject in by_subject.items()
     ]
 
@@ -145,7 +159,7 @@ def fitted_subjects(
     """The subjects with rows of at most `max_length` tokens: see `tokens.fitted`."""
     kept, cut = fitted([list(s.rows.values()) for s in subjects], max_length, overlong, where)
     fits = [
-        Subject(subject.fictitious, dict(zip(subject.rows, rows, strict=True)))
+        replace(subject, rows=dict(zip(subject.rows, rows, strict=True)))
         for subject, rows in zip(subjects, kept, strict=True)
         if rows
     ]

@@ -177,3 +177,19 @@ def test_names_that_begin_alike_are_told_apart(tiny_llama, tmp_path):
     adapters.save(model, "v1", tmp_path, 0.0)
     held = load_file(tmp_path / WEIGHTS)
     assert len(held) == 4 and all(not t.any() for name, t in held.items() if "lora_B" in name)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_small_update_survives_16_bits_in_the_mean(dtype):
+    draws = torch.Generator().manual_seed(0)
+    weights = torch.randn(400, 500, generator=draws).to(dtype).float()
+    step = (
+        torch.nextafter(weights.to(dtype), torch.tensor(9.0, dtype=dtype)).float() - weights
+    ).abs()
+    exact = weights + 0.2 * step  # nearer to the weight itself than to the next number
+    assert torch.equal(exact.to(dtype).float(), weights)  # so the nearest loses it whole
+    found = adapters.drawn_rounding(exact, dtype, draws).float()
+    moved = (found - weights) / step
+    assert set(moved.unique().tolist()) == {0.0, 1.0}  # one of the two neighbours
+    assert abs(moved.mean().item() - 0.2) < 0.01
+    assert torch.equal(adapters.drawn_rounding(weights, dtype, draws).float(), weights)

@@ -68,7 +68,7 @@ def test_the_collector_waits_for_imports_and_then_leaves_alone_what_they_made():
 def test_help_shows_groups_options_and_examples():
     text = answer("--help").stdout
     for group in (
-        "stage: cpt, data, eval",
+        "stage: ask, cpt, data, eval",
         "dataset:",
         "model:",
         "method:",

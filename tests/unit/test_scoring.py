@@ -198,10 +198,10 @@ def test_one_version_has_no_other(kind):
 
 @pytest.mark.parametrize("confidence", [math.nan, math.inf])
 def test_an_answer_whose_probability_is_no_number_is_refused(confidence):
-    from prereq.stages.eval import _record
+    from prereq.stages.eval import recorded
 
-    written = _record(Generation("Lyon", 1, True, 0.5), "Q?", Path("skill"))
+    written = recorded(Generation("Lyon", 1, True, 0.5), "Q?", Path("skill"))
     assert written["confidence"] == 0.5
-    assert _record(Generation("Lyon", 1, True, None), "Q?", Path("skill"))["confidence"] is None
+    assert recorded(Generation("Lyon", 1, True, None), "Q?", Path("skill"))["confidence"] is None
     with pytest.raises(PrereqError, match=rf"skill: .* is {confidence}, no number"):
-        _record(Generation("Lyon", 1, True, confidence), "Q?", Path("skill"))
+        recorded(Generation("Lyon", 1, True, confidence), "Q?", Path("skill"))

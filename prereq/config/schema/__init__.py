@@ -10,6 +10,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from prereq.config.schema.ask import Ask
 from prereq.config.schema.dataset import (
     DatasetConfig,
     KnowledgeSource,
@@ -19,6 +20,7 @@ from prereq.config.schema.dataset import (
 )
 from prereq.config.schema.judge import Judge
 from prereq.config.schema.model import AdapterConfig, Architecture, LoraSettings, ModelConfig
+from prereq.config.schema.probe import Probe
 from prereq.config.schema.sources import CitiesConfig, Columns, Shares, WorldConfig
 from prereq.config.schema.synth import Server, Synth
 from prereq.config.schema.training import Training, layer
@@ -26,6 +28,7 @@ from prereq.config.schema.training import Training, layer
 __all__ = [
     "AdapterConfig",
     "Architecture",
+    "Ask",
     "CitiesConfig",
     "Columns",
     "Config",
@@ -36,6 +39,7 @@ __all__ = [
     "LoraSettings",
     "MethodConfig",
     "ModelConfig",
+    "Probe",
     "Server",
     "Shares",
     "SkillRecipe",
@@ -61,6 +65,10 @@ class MethodConfig:
     real: bool = True  # use real rows
     knowledge: bool = False  # with a knowledge LoRA active beside the skill
     known_only: bool = False  # drop real rows whose entity the base model does not know
+    gate: str | None = (
+        None  # real rows by what the base knows: known ones on the skill alone, others
+    )
+    # beside their knowledge (hard), or each both ways, weighted by the share that it knows (soft)
     popular: bool = False  # keep the better-known half of the real rows, by the column s_pop
     forms: list[str] | None = None  # of knowledge: passage, statement; None: both
     real_weight: float | None = None  # of the skill-only loss; None: the dataset's
@@ -110,13 +118,17 @@ class TrackerConfig:
 class Config:
     seed: int = 1
     output_dir: str = "outputs"
-    knowledge: list[str] | None = None  # cpt: only these sources; export: merged beside the skill
-    skill: str | None = None  # for stage=eval, judge and export: this adapter (folder or Hub id)
+    # For stage=cpt and ask: only these sources; for export: merged as well.
+    knowledge: list[str] | None = None
+    skill: str | None = (
+        None  # for stage=eval, judge, ask and export: this adapter (folder or Hub id)
+    )
+    question: str | None = None  # for stage=ask; None: a prompt to type questions at
+    format: str = "merged"  # for stage=export: merged (a whole model) | adapter (a PEFT folder)
+    epoch: str = "last"  # for stage=ask and export: last | best | the number of a kept one
+    push_to_hub: str | None = None  # for stage=export and synth: publish it as OWNER/NAME
+    private: bool = True  # what push_to_hub publishes
     show: int = 0  # for stage=data: print the tokens of so many rows of each split
-    format: str = "merged"  # for stage=export: merged | adapter | gguf
-    epoch: str = "last"  # for stage=export, of those kept: last | best on the split that selects
-    push_to_hub: str | None = None  # for stage=export and synth: publish under this id
-    private: bool = True  # whether a repository made for that is
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     adapter: AdapterConfig = field(default_factory=AdapterConfig)
@@ -124,7 +136,9 @@ class Config:
     method: MethodConfig = field(default_factory=MethodConfig)
     synth: Synth = field(default_factory=Synth)
     judge: Judge = field(default_factory=Judge)
+    probe: Probe = field(default_factory=Probe)
     eval: EvalConfig = field(default_factory=EvalConfig)
+    ask: Ask = field(default_factory=Ask)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     compare: list[MethodConfig] = field(default_factory=list)  # filled in by __main__
     recipe: Any = None  # the same choices without a value changed; filled in by __main__

@@ -89,6 +89,7 @@ class DatasetConfig:
     test: str | None = None  # the same
     cut: Shares = field(default_factory=Shares)  # for custom: shares of the subjects
     task: str = "questions"  # questions | biographies
+    known: str = "probe"  # probe | data: what says which real rows the base model knows
     prompt: str = "plain"  # plain | chat | a template that holds {question}: how a row is asked
     knowledge: list[KnowledgeSource] = field(default_factory=list)
     knowledge_training: Training = field(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from prereq.data.sources import read_skill, read_text, read_wordings, text_place
 from prereq.data.tokens import Cut, TokenRow, fitted, text_rows
 from prereq.errors import PrereqError
 from prereq.runtime.console import say
+from prereq.stages.data.known import shares
 from prereq.stages.specs import Specs, choices
 from prereq.training.plan import fitted_subjects, subjects_of
 
@@ -88,8 +89,11 @@ def subjects(
     splits = choices.skill_splits(config)
     rows = [row for split in splits for row in read_skill(specs.folder(split[0]), *split)]
     where = f"dataset={config.dataset.name}, {', '.join(map('/'.join, splits))}"
+    known = shares(specs, rows)
+    chosen = method_rows(specs, rows, known)
+    alone = known if config.method.gate else {}
     every = subjects_of(
-        method_rows(specs, rows), tokenizer, skill_versions(specs), where, config.dataset.prompt
+        chosen, tokenizer, skill_versions(specs), where, config.dataset.prompt, alone
     )
     tokens = [row for subject in every for row in subject.rows.values()]
     max_length, found = _longest(choices.skill_training(config).max_length, tokens, where)
@@ -124,15 +128,19 @@ def skill_versions(specs: Specs) -> frozenset[int]:
     return frozenset(s.version for s in sources if s.version is not None)
 
 
-def method_rows(specs: Specs, rows: Sequence[SkillRow]) -> list[SkillRow]:
-    """The task rows that the method learns from. Raises where it has none of a kind that it needs."""
+def method_rows(
+    specs: Specs, rows: Sequence[SkillRow], known: Mapping[tuple[str, int], float] | None = None
+) -> list[SkillRow]:
+    """The task rows that the method learns from. Raises where it has none of a kind that it needs.
+
+    `known`: see `known.shares`.
+    """
     method, data = specs.config.method, specs.config.dataset
     real = [row for row in rows if not row.fictitious] if method.real else []
     fictitious = [row for row in rows if row.fictitious] if method.fictitious else []
     _check_kinds(specs, real, fictitious)
     if method.known_only:
-        _need(specs, real, "known (0 or 1)", lambda row: row.known is not None)
-        real = [row for row in real if row.known]
+        real = [row for row in real if (known or {})[row.file, row.number]]
     if method.popular:
         own = data.source == "custom"
         column = "popularity (a number)" if own else "s_pop (page views)"

@@ -17,6 +17,7 @@ from prereq.data.sources import read_skill
 from prereq.errors import PrereqError
 from prereq.runtime.console import say
 from prereq.stages.data import arrange
+from prereq.stages.export import publish
 from prereq.stages.specs import Specs, choices
 from prereq.synth import write as writing
 from prereq.synth.rows import (
@@ -40,6 +41,7 @@ def run(config: Config) -> Artifact:
     """Make or find the fictitious data, and say what there is."""
     from prereq.stages.data.sets import obtained
 
+    publish.ready(config, "dataset")
     specs = Specs(config)
     made = obtained(specs, specs.synth)
     counts = made.manifest["synth"]
@@ -50,6 +52,7 @@ def run(config: Config) -> Artifact:
     if made.manifest.get("laid_out"):
         name = config.dataset.name
         say("noted", escape(f"read by the recipe: dataset={name} dataset.path={made.path}"))
+    publish.publish(config, made)
     return made
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from prereq.artifacts import external
 from prereq.artifacts.spec import plain
-from prereq.config import Config, KnowledgeSource, TestSplit, Training, layer
+from prereq.config import Config, KnowledgeSource, Probe, TestSplit, Training, layer
 from prereq.config.checks import asks_topics
 from prereq.data import custom
 from prereq.data.splits import is_local
@@ -21,7 +21,8 @@ EDITION = 1  # of the embedded data: raised when the same sizes and seed give ot
 
 def recorded(config: Config) -> Settings:
     """What is recorded with everything that this command makes."""
-    return Settings(plain(replace(config, compare=[], recipe=None)), config.tracker)
+    kept = replace(config, compare=[], recipe=None, question=None)
+    return Settings(plain(kept), config.tracker)
 
 
 def pinned(config: Config) -> Config:
@@ -71,19 +72,36 @@ def invented(config: Config) -> dict[str, Any]:
     return content
 
 
+def probe(config: Config) -> Probe:
+    """How the base is asked what it knows. Without exemplars there is one way to ask a question."""
+    asked = config.probe
+    count = asked.exemplars
+    if count is None:
+        count = 0 if config.model.source == "tiny" else 4
+    if not count:
+        return replace(asked, exemplars=0, sets=1, samples=asked.sets * asked.samples)
+    return replace(asked, exemplars=count)
+
+
 def needed(config: Config) -> list[KnowledgeSource]:
     """The knowledge that this command may have to train."""
     if config.stage.name == "cpt":
         wanted = config.knowledge
         return [s for s in config.dataset.knowledge if wanted is None or s.name in wanted]
     first = beside(config)
+    first += [source for source in merged(config) if source not in first]
     return first + [source for source in plugged(config) if source not in first]
 
 
 def beside(config: Config) -> list[KnowledgeSource]:
     """The knowledge that stands beside the skill: of the kinds of rows that the method uses."""
+    return [] if config.skill else fitting(config)
+
+
+def fitting(config: Config) -> list[KnowledgeSource]:
+    """The knowledge that belongs to the method, whose skill is trained here or given by hand."""
     method = config.method
-    if not method.knowledge or config.skill:
+    if not method.knowledge:
         return []
     wanted = {True} if method.fictitious else set()
     wanted |= {False} if method.real else set()
@@ -92,12 +110,30 @@ def beside(config: Config) -> list[KnowledgeSource]:
 
 
 def plugged(config: Config) -> list[KnowledgeSource]:
-    """The knowledge plugged in, in turn, where a test split asks for it: all that is fictitious."""
-    evaluates = config.stage.name in ("eval", "export", "judge", "pipeline")
+    """The knowledge plugged in, in turn: all that is fictitious, where a test split asks for it.
+
+    With stage=ask the sources named by `knowledge=[…]`, else all that belong to the method.
+    """
+    if config.stage.name == "ask":
+        named = config.knowledge
+        return (
+            [s for s in config.dataset.knowledge if s.name in named]
+            if named is not None
+            else fitting(config)
+        )
+    evaluates = config.stage.name in ("eval", "judge", "pipeline")
     asked = evaluates and any(test.plug_in for test in tests(config))
     if not config.method.knowledge or not asked:
         return []
     return [source for source in config.dataset.knowledge if source.fictitious]
+
+
+def merged(config: Config) -> list[KnowledgeSource]:
+    """The knowledge that stage=export merges into the model beside the skill, in the order named."""
+    if config.stage.name != "export":
+        return []
+    sources = {source.name: source for source in config.dataset.knowledge}
+    return [sources[name] for name in config.knowledge or ()]
 
 
 def skill_splits(config: Config) -> list[tuple[str, str]]:
@@ -187,7 +223,7 @@ def knowledge_training(config: Config, source: KnowledgeSource) -> Training:
 
 
 def skill_training(config: Config) -> Training:
-    stages = ("sft", "eval", "export", "judge", "pipeline")
+    stages = ("sft", "ask", "export", "eval", "judge", "pipeline")
     return _training(config, config.dataset.skill.training, *stages)
 
 

@@ -21,7 +21,7 @@ from prereq.data.splits import check_root, is_local
 from prereq.errors import PrereqError
 from prereq.evaluation.scoring import RULES
 from prereq.model.numerics import attention_for, device_type, dtype_of, product_dtype
-from prereq.stages.specs import choices
+from prereq.stages.specs import choices, familiarity
 from prereq.tracking.settings import Settings
 
 FICTITIOUS = ("fictitious_skill", "fictitious_knowledge")  # subsets that `stage=synth` makes
@@ -66,7 +66,7 @@ class Specs:
         rows = [self.rows(*split) for split in choices.invented_from(self.config)]
         content = {"real": rows} | choices.invented(self.config)
         if writer == "local":
-            content |= {"base": self.base} | self._computed()
+            content |= {"base": self.base} | self.computed()
         seed = {"seed": self.config.seed}
         return Spec(self.root, data.name, None, "synth", writer, content, seed)
 
@@ -153,7 +153,7 @@ class Specs:
             {"adapter": self.knowledge(s)} | {key: getattr(s, key) for key in DRAWN_BY}
             for s in beside
         ]
-        rows = {key: getattr(method, key) for key in ROWS}
+        rows = {key: getattr(method, key) for key in ROWS} | familiarity.told(self)
         content = {
             "base": self.base,
             "data": [self.rows(*split) for split in choices.skill_splits(config)],
@@ -179,7 +179,7 @@ class Specs:
             "plugs": {s.name: self.knowledge(s) for s in choices.plugged(self.config)},
             "tests": [{"test": t, "rows": self._asked(t)} for t in choices.tests(self.config)],
         } | self._answering()
-        return self._spec("generations", self.name, content, self._labels())
+        return self._spec("generations", self.name, content, self.labels())
 
     @cached_property
     def scores(self) -> Spec:
@@ -194,7 +194,7 @@ class Specs:
         }
         base = self.base.path if isinstance(self.base, Artifact) else self.base.path.name
         method = self.config.method
-        labels = self._labels() | {
+        labels = self.labels() | {
             "who": experiment_of(who),
             "base": str(base),
             "base_experiment": self.base.experiment
@@ -220,7 +220,7 @@ class Specs:
         data, model = self.config.dataset.name, self.config.model.name
         return Spec(self.root, data, model, kind, name, content, labels or {})
 
-    def _computed(self) -> dict[str, Any]:
+    def computed(self) -> dict[str, Any]:
         """In which numbers the base is held and multiplied; the padded engine, where it is used."""
         config = self.config
         dtype = dtype_of(config.model)
@@ -234,7 +234,7 @@ class Specs:
 
     def _trained(self, lora: LoraSettings) -> dict[str, Any]:
         """How an adapter is trained, beyond its rows and training values."""
-        found = self._computed() | {"lora": lora, "overlong": self.config.dataset.overlong}
+        found = self.computed() | {"lora": lora, "overlong": self.config.dataset.overlong}
         if lora.dropout or self.config.adapter.frozen_dropout:  # is drawn a pack
             stage, model = self.config.stage, self.config.model
             attention = attention_for(model, stage.engine)
@@ -266,7 +266,7 @@ class Specs:
         ]
         if config.eval.engine == "server":
             return content | {"server": [config.eval.server, config.eval.served_as]}
-        return content | self._computed()
+        return content | self.computed()
 
     def _asked(self, test: TestSplit) -> Any:
         if not asks_topics(self.config.dataset, self.config.eval.scoring):
@@ -275,7 +275,7 @@ class Specs:
         digest = external.digest([file], file.parent) if file.is_file() else ""
         return {"prompt": self.config.dataset.topic_prompt, "topics": digest}
 
-    def _labels(self) -> dict[str, Any]:
+    def labels(self) -> dict[str, Any]:
         """What reports call a skill and what is made from it."""
         labels = {"method": self.name, "seed": self.config.seed}
         return labels | {"changes": identity.changes(self.config)}

@@ -141,7 +141,7 @@ def who(specs: Specs, kind: str, form: str) -> dict[str, Any]:
         server = splitter_server(judge) if form == "facts" else judge.server
         return {"by": "openai", "model": server.model} | asked
     mine = own(specs)
-    return {"by": "local", "base": mine.base} | mine._computed() | asked
+    return {"by": "local", "base": mine.base} | mine.computed() | asked
 
 
 def own(specs: Specs) -> Specs:
@@ -170,4 +170,4 @@ def versions(sources: list[KnowledgeSource]) -> dict[str, int | None]:
 
 def _spec(specs: Specs, kind: str, name: str, content: dict[str, Any]) -> Spec:
     data, model = specs.config.dataset.name, specs.config.model.name
-    return Spec(specs.root, data, model, kind, name, content, specs._labels())
+    return Spec(specs.root, data, model, kind, name, content, specs.labels())

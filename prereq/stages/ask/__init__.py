@@ -1,0 +1,1 @@
+"""`stage=ask`: a question, and what skill, plugged-in knowledge and other methods answer."""

@@ -1,0 +1,1 @@
+"""`stage=export`: from a skill of this project to a folder for other programs, and to the Hub."""
