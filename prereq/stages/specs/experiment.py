@@ -193,7 +193,6 @@ class Specs:
             for test in choices.tests(self.config)
         }
         base = self.base.path if isinstance(self.base, Artifact) else self.base.path.name
-        method = self.config.method
         labels = self.labels() | {
             "who": experiment_of(who),
             "base": str(base),
@@ -203,7 +202,7 @@ class Specs:
             "splits": splits,
             "roles": {test.name: test.role for test in choices.tests(self.config)},
             "family": choices.family(self.config),
-            "colour": method.colour,
+            "colour": self.config.method.colour,
         }
         return self._spec("scores", self.name, content, labels)
 
@@ -213,8 +212,6 @@ class Specs:
         if not isinstance(self.skill, Artifact):
             return self.config.method.name
         return identity.safe(Path(self.skill.path).name)
-
-    # What several of them hold.
 
     def _spec(self, kind: str, name: str, content: dict, labels: dict | None = None) -> Spec:
         data, model = self.config.dataset.name, self.config.model.name
@@ -266,7 +263,10 @@ class Specs:
         ]
         if config.eval.engine == "server":
             return content | {"server": [config.eval.server, config.eval.served_as]}
-        return content | self.computed()
+        computed = self.computed()
+        if computed["products"] != "float32":
+            computed["merged"] = "rounded by draws"
+        return content | computed
 
     def _asked(self, test: TestSplit) -> Any:
         if not asks_topics(self.config.dataset, self.config.eval.scoring):
@@ -277,8 +277,8 @@ class Specs:
 
     def labels(self) -> dict[str, Any]:
         """What reports call a skill and what is made from it."""
-        labels = {"method": self.name, "seed": self.config.seed}
-        return labels | {"changes": identity.changes(self.config)}
+        changes = identity.changes(self.config)
+        return {"method": self.name, "seed": self.config.seed, "changes": changes}
 
 
 def of_method(config: Config, method: Any) -> Specs:
