@@ -41,6 +41,7 @@ STAGES = {
     "cpt": "prereq.stages.cpt",
     "sft": "prereq.stages.sft",
     "eval": "prereq.stages.eval",
+    "judge": "prereq.stages.judge",
     "ask": "prereq.stages.ask.run",
     "export": "prereq.stages.export.run",
     "pipeline": "prereq.stages.pipeline",

@@ -14,6 +14,7 @@ from prereq.config.schema import (
     Config,
     DatasetConfig,
     EvalConfig,
+    Judge,
     KnowledgeSource,
     LoraSettings,
     MethodConfig,
@@ -134,6 +135,13 @@ RANGES: dict[type, dict[str, Range]] = {
         "max_tokens": Range(1, 10**6),
         "tokens_per_batch": Range(1, 10**9),
     },
+    Judge: {
+        **dict.fromkeys(("max_tokens", "items"), Range(1, 10**6)),
+        "tokens_per_batch": Range(1, 10**9),
+        "passages": Range(1, 100),
+        "passage_words": Range(10, 10**5),
+        "penalised_below": Range(0),
+    },
     Server: {
         "requests": Range(1, 1024),
         "requests_per_minute": Range(0.01, 10**6),
@@ -143,9 +151,11 @@ RANGES: dict[type, dict[str, Range]] = {
     },
 }
 NAMED = (DatasetConfig, ModelConfig, MethodConfig, EvalConfig, KnowledgeSource, TestSplit)
+NAMED += (Judge,)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 PATHS = ("output_dir", "skill", "dataset.path", "dataset.topics", "model.path")
 PATHS += ("synth.titles", "dataset.rows", "dataset.passages", "dataset.development", "dataset.test")
+PATHS += ("judge.knowledge", "judge.validate", "judge.prompts", "judge.model.path")
 LONGEST = 10_000  # characters of a text
 
 SECRET_NAME = re.compile(r"(^|_)(KEY|TOKEN|SECRET|PASSWORD)$", re.I)

@@ -95,6 +95,9 @@ def _columns(lines: Sequence[Line]) -> list[tuple[str, list[str]]]:
         if (split, "tokens") in found:
             heading = f"{name},\ntokens"
             columns.append((heading, [_cell(line.scores(split, "tokens")) for line in lines]))
+        if (split, "supported") in found:  # by a judge
+            heading = f"{name},\nsupported"
+            columns.append((heading, [_cell(line.scores(split, "supported")) for line in lines]))
         if (split, "own") in found:
             heading = f"{name}:\nown/other/alone"
             columns.append((heading, [_plugged(line, split) for line in lines]))

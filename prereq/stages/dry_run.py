@@ -35,6 +35,7 @@ from prereq.stages.specs import (
     answering,
     asked,
     choices,
+    judged,
     missing,
     of_method,
     probed,
@@ -139,6 +140,9 @@ def _targets(specs: Specs) -> list[Spec | Artifact]:
         return answering(specs)
     if name == "export":
         return [export_of(specs)]
+    if name == "judge":
+        validates = specs.config.judge.validate
+        return [judged.agreement(specs) if validates else judged.judged(specs)]
     return [specs.skill if name == "sft" else specs.scores]
 
 
@@ -171,12 +175,12 @@ def _counts(specs: Specs) -> dict[str, Count]:
     if config.model.source == "tiny":
         found[str(specs.base.path)] = planned(pretrain.planned)
     asks = prepare.missing_probes(specs)  # what is trained on follows from answers not given yet
-    trains = stage in ("sft", "ask", "export", "eval", "pipeline")
+    trains = stage in ("sft", "ask", "export", "eval", "judge", "pipeline")
     if trains and isinstance(specs.skill, Spec) and not asks:
         found[str(specs.skill.path)] = planned(sft.planned)
     for split in asks:
         found[str(probed.probe(specs, *split).path)] = partial(_probed, specs, split)
-    if stage in ("eval", "pipeline"):
+    if stage in ("eval", "judge", "pipeline"):
         found[str(specs.generations.path)] = partial(_asked, specs)
     return found
 

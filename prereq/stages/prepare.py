@@ -78,13 +78,15 @@ def trains_skill(specs: Specs) -> bool:
     """Whether the command still has to train the skill LoRA."""
     stage = specs.config.stage.name
     needed = stage in ("sft", "ask", "export") or (
-        stage in ("eval", "pipeline") and generates(specs)
+        stage in ("eval", "judge", "pipeline") and generates(specs)
     )
     return needed and missing(specs.skill)
 
 
 def generates(specs: Specs) -> bool:
     """Whether the command still has to generate or score answers."""
+    if specs.config.stage.name == "judge":
+        return missing(specs.generations)
     return specs.config.stage.name in ("eval", "pipeline") and missing(specs.scores)
 
 

@@ -40,7 +40,7 @@ def skill_adapter(specs: Specs) -> Artifact:
         return found
     config, recipe = specs.config, specs.config.dataset.skill
     lora = choices.skill_lora(config)
-    if config.stage.name in ("eval", "ask", "export"):
+    if config.stage.name in ("eval", "ask", "export", "judge"):
         stage = f"stage=sft dataset={config.dataset.name} method={config.method.name}"
         require(config, specs.skill, stage)
 

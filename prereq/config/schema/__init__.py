@@ -18,6 +18,7 @@ from prereq.config.schema.dataset import (
     Splits,
     TestSplit,
 )
+from prereq.config.schema.judge import Judge
 from prereq.config.schema.method import MethodConfig
 from prereq.config.schema.model import AdapterConfig, Architecture, LoraSettings, ModelConfig
 from prereq.config.schema.probe import Probe
@@ -34,6 +35,7 @@ __all__ = [
     "Config",
     "DatasetConfig",
     "EvalConfig",
+    "Judge",
     "KnowledgeSource",
     "LoraSettings",
     "MethodConfig",
@@ -97,7 +99,9 @@ class Config:
     output_dir: str = "outputs"
     # For stage=cpt and ask: only these sources; for export: merged as well.
     knowledge: list[str] | None = None
-    skill: str | None = None  # for stage=eval, ask and export: this adapter (folder or Hub id)
+    skill: str | None = (
+        None  # for stage=eval, judge, ask and export: this adapter (folder or Hub id)
+    )
     question: str | None = None  # for stage=ask; None: a prompt to type questions at
     format: str = "merged"  # for stage=export: merged (a whole model) | adapter (a PEFT folder)
     epoch: str = "last"  # for stage=ask and export: last | best | the number of a kept one
@@ -110,6 +114,7 @@ class Config:
     stage: StageConfig = field(default_factory=StageConfig)
     method: MethodConfig = field(default_factory=MethodConfig)
     synth: Synth = field(default_factory=Synth)
+    judge: Judge = field(default_factory=Judge)
     probe: Probe = field(default_factory=Probe)
     eval: EvalConfig = field(default_factory=EvalConfig)
     ask: Ask = field(default_factory=Ask)

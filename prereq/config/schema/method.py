@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 GATES = ("hard", "soft")
 KNOWN_BY = ("data", "probe")
-TRAIN = ("sft", "ask", "export", "eval", "pipeline")  # stages that train a skill
+TRAIN = ("sft", "ask", "export", "eval", "judge", "pipeline")  # stages that train a skill
 
 
 @dataclass

@@ -110,7 +110,7 @@ def plugged(config: Config) -> list[KnowledgeSource]:
             if named is not None
             else fitting(config)
         )
-    evaluates = config.stage.name in ("eval", "pipeline")
+    evaluates = config.stage.name in ("eval", "judge", "pipeline")
     asked = evaluates and any(test.plug_in for test in tests(config))
     if not config.method.knowledge or not asked:
         return []
@@ -212,7 +212,7 @@ def knowledge_training(config: Config, source: KnowledgeSource) -> Training:
 
 
 def skill_training(config: Config) -> Training:
-    stages = ("sft", "ask", "export", "eval", "pipeline")
+    stages = ("sft", "ask", "export", "eval", "judge", "pipeline")
     return _training(config, config.dataset.skill.training, *stages)
 
 

@@ -177,7 +177,7 @@ class Specs:
             "plugs": {s.name: self.knowledge(s) for s in choices.plugged(self.config)},
             "tests": [{"test": t, "rows": self._asked(t)} for t in choices.tests(self.config)],
         } | self._answering()
-        return self._spec("generations", self.name, content, self._labels())
+        return self._spec("generations", self.name, content, self.labels())
 
     @cached_property
     def scores(self) -> Spec:
@@ -191,7 +191,7 @@ class Specs:
             for test in choices.tests(self.config)
         }
         base = self.base.path if isinstance(self.base, Artifact) else self.base.path.name
-        labels = self._labels() | {
+        labels = self.labels() | {
             "who": experiment_of(who),
             "base": str(base),
             "base_experiment": self.base.experiment
@@ -273,7 +273,7 @@ class Specs:
         digest = external.digest([file], file.parent) if file.is_file() else ""
         return {"prompt": self.config.dataset.topic_prompt, "topics": digest}
 
-    def _labels(self) -> dict[str, Any]:
+    def labels(self) -> dict[str, Any]:
         """What reports call a skill and what is made from it."""
         changes = identity.changes(self.config)
         return {"method": self.name, "seed": self.config.seed, "changes": changes}
