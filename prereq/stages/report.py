@@ -8,7 +8,7 @@ from prereq.artifacts import store
 from prereq.artifacts.spec import Spec
 from prereq.config import Config
 from prereq.errors import PrereqError
-from prereq.report import collect, picture, tables
+from prereq.report import collect, comparisons, picture, tables
 from prereq.runtime.console import say
 from prereq.stages.specs import choices
 from prereq.tracking import obtain
@@ -22,15 +22,19 @@ def run(config: Config) -> Path:
         raise PrereqError(f"{root}: no scores yet; make some: python -m prereq stage=pipeline")
     shown = [score for line in lines for score in line.shown()]
     file = root / "report" / "scores.csv"
-    collect.write_csv(shown, file)
+    collect.write_csv(shown, collect.Score, file)
+    pairs = root / "report" / "comparisons.csv"
+    collect.write_csv(comparisons.every(lines), comparisons.Comparison, pairs)
     drawn, left_out = picture.curves(lines, root / "report" / "accuracy.png")
     tables.comparison(lines)
     named = {score.artifact for score in shown}
     scores = [a for a in store.every(root, "scores") if Path(a.path).name in named]
     content = {"scores": sorted(artifact.manifest["key"] for artifact in scores)}
     spec = Spec(root, config.dataset.name, config.model.name, "report", "report", content)
-    obtain.report(choices.recorded(config), spec, scores, [file, drawn] if drawn else [file])
+    written = [file, pairs, *([drawn] if drawn else [])]
+    obtain.report(choices.recorded(config), spec, scores, written)
     say("wrote", str(file))
+    say("wrote", str(pairs))
     if drawn:
         without = f"(without {', '.join(left_out)})" if left_out else ""
         say("wrote", str(drawn), escape(without))

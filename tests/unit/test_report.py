@@ -139,7 +139,7 @@ def test_the_picture_names_what_it_leaves_out(tmp_path):
 def test_the_long_table_names_base_and_differences(tmp_path):
     scored(tmp_path, changes={"skill.epochs": 5})
     scores = [score for line in lines(tmp_path) for score in line.shown()]
-    collect.write_csv(scores, tmp_path / "scores.csv")
+    collect.write_csv(scores, collect.Score, tmp_path / "scores.csv")
     (row, *_) = csv.DictReader((tmp_path / "scores.csv").read_text().splitlines())
     assert row["base"] == "tiny" and row["changes"] == "skill.epochs=5" and row["method"] == "sft"
 
