@@ -100,24 +100,26 @@ def _own(text: str) -> str:
 def grade(text: str, answers: Sequence[str], abstentions: Sequence[str]) -> str:
     """Right, wrong or not attempted, as SimpleQA grades (Wei et al. 2024), but by rule, without a judge.
 
-    Not attempted: the text says nothing, or holds one of `abstentions` (`eval.abstentions`), even if it
-    names the answer as well. Right: it says an accepted answer as whole words. Of several answers in one
-    text, one right one is enough.
+    Not attempted: the text holds one of `abstentions` (`eval.abstentions`), even if it names the answer as
+    well, or says nothing (no letter, no digit). Right: it says an accepted answer as whole words. Of
+    several answers in one text, one right one is enough.
     """
-    if declines(text, answers, abstentions):
+    if _abstains(text, answers, abstentions):
         return NOT_ATTEMPTED
     given = said(text)
-    return RIGHT if any(_names(given, prediction(answer)) for answer in answers) else WRONG
+    if any(_names(given, prediction(answer)) for answer in answers):
+        return RIGHT
+    return WRONG if any(map(str.isalnum, given)) else NOT_ATTEMPTED
 
 
-def declines(text: str, answers: Sequence[str], abstentions: Sequence[str]) -> bool:
-    """Whether a text says nothing or abstains; an accepted answer that reads so ("I Don't Know How to
-    Love Him") is none."""
+def _abstains(text: str, answers: Sequence[str], abstentions: Sequence[str]) -> bool:
+    """Whether a phrase of abstention stands in the text; an accepted answer that reads so ("I Don't Know
+    How to Love Him") is none."""
     phrases, own = [prediction(phrase) for phrase in abstentions], _own(text)
     for answer in map(prediction, answers):
         if any(stands(phrase, answer) for phrase in phrases):
             own = own.replace(answer, " ")
-    return not said(text) or any(stands(phrase, own) for phrase in phrases)
+    return any(stands(phrase, own) for phrase in phrases)
 
 
 def _names(given: str, answer: str) -> bool:

@@ -121,7 +121,9 @@ def _wilson(share: float, n: int) -> tuple[float, float]:
     z = scipy.stats.norm.ppf(0.975)
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return float(max(0.0, middle - half)), float(min(1.0, middle + half))
+    low = middle - half if share > 0 else 0.0  # exactly, which rounding would miss
+    high = middle + half if share < 1 else 1.0
+    return float(low), float(high)
 
 
 def paired(first: Sequence[float], second: Sequence[float], seed: int = 0) -> float:

@@ -8,7 +8,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -214,11 +214,20 @@ def _scored(manifest: dict, payload: dict, folder: Path) -> Scored:
 
 
 def write_csv(rows: Sequence[Any], kind: type, file: Path) -> None:
-    """Dataclasses of one kind as a table, a column a field; numbers with four decimals."""
+    """Dataclasses of one kind as a table, a column a field."""
+    names = [f.name for f in fields(kind)]
+    write_table(names, [[getattr(row, name) for name in names] for row in rows], file)
+
+
+def write_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], file: Path) -> None:
+    """A CSV file, whole or not at all; numbers with four decimals, very small ones with four digits."""
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, [f.name for f in fields(kind)])
-    writer.writeheader()
-    for each in rows:
-        row = asdict(each)
-        writer.writerow({k: f"{v:.4f}" if isinstance(v, float) else v for k, v in row.items()})
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    writer.writerows([_number(v) if isinstance(v, float) else v for v in row] for row in rows)
     files.write_text(file, text.getvalue())
+
+
+def _number(value: float) -> str:
+    value = round(value, 12)  # what is smaller is rounding
+    return f"{value:.4g}" if 0 < abs(value) < 0.001 else f"{value:.4f}"

@@ -23,7 +23,7 @@ class Comparison:
 
     dataset: str
     model: str
-    base: str
+    base_experiment: str  # a digest of the base model, its seed aside
     first: str
     second: str
     split: str
@@ -117,6 +117,25 @@ def _corrected(rows: Sequence[Comparison]) -> list[Comparison]:
         for i, p in zip(places, statistics.holm([rows[i].p for i in places]), strict=True):
             found[i] = replace(rows[i], p_holm=p)
     return found
+
+
+def against_the_best_plain(lines: Sequence[Line]) -> tuple[Line | None, str | None, list]:
+    """The best plain line, the split that is reported, and every other line's comparison with it there.
+
+    Of each line its rows of `comparisons.csv`: of all seeds, then of each.
+    """
+    reference = best(lines, "plain")
+    split = reported(reference) if reference else None
+    others = [line for line in lines if line is not reference and split]
+    found = [rows for line in others if (rows := compare(line, reference, split))]
+    return reference, split, found
+
+
+def p_value(value: float | None) -> str:
+    """As tables show it."""
+    if value is None:
+        return "–"
+    return "<.0001" if value < 0.0001 else f"{value:.4f}".removeprefix("0")
 
 
 def best(lines: Sequence[Line], family: str) -> Line | None:

@@ -11,11 +11,19 @@ from rich.table import Table
 from prereq.artifacts.spec import Artifact
 from prereq.config.shape import spelt
 from prereq.report.collect import Line, named, scored
-from prereq.report.comparisons import Comparison, best, compare, reported
+from prereq.report.comparisons import (
+    Comparison,
+    against_the_best_plain,
+    best,
+    compare,
+    p_value,
+    reported,
+)
 from prereq.report.estimates import estimate
 
 out = Console(highlight=False)
-LEGEND = "shares in percent, ± half a 95 % interval over rows (and seeds): docs/statistics.md"
+SHARES = "shares in percent, ± half a 95 % interval over rows (and seeds)"
+LEGEND = f"{SHARES}: docs/statistics.md"
 ROLES = {
     "selection": "chooses the epoch",
     "known": "facts the base model knows, in no training row",
@@ -32,7 +40,7 @@ def comparison(lines: Sequence[Line]) -> None:
         _show(f"{dataset} · {model}", mine)
         for base in dict.fromkeys(line.base for line in mine):
             of_base = [line for line in mine if line.base == base]
-            _differences(of_base)
+            _show_differences(of_base)
             for sentence in _sentences(of_base):
                 out.print(f"[bold]→[/bold] {escape(sentence)}")
         for note in _notes(mine):
@@ -74,7 +82,7 @@ def _show(title: str, lines: Sequence[Line]) -> None:
     roles = {split: role for line in lines for split, role in line.roles.items() if role in ROLES}
     legend = [LEGEND, *(f"{_words(split)}: {ROLES[role]}" for split, role in roles.items())]
     if any("not tried" in heading for heading, _ in columns):
-        legend.append("not tried: answers that abstain (eval.abstentions) or say nothing")
+        legend.append("not tried: who abstains (eval.abstentions) or says nothing; F1: SimpleQA's")
     if any("own/other" in heading for heading, _ in columns):
         legend.append("plugged in: by the plugged-in version, the other one, and without knowledge")
     out.print(escape("; ".join(legend)), style="dim")
@@ -96,10 +104,9 @@ def columns_of(lines: Sequence[Line]) -> list[tuple[str, list[str]]]:
         name = _words(split)
         if (split, "accuracy") in found:
             add(name, split, "accuracy")
-        if split in declined:
+        if split in declined and not split.endswith("_last"):
             cells = [_three_way(line, split) for line in lines]
-            columns.append((f"{name}:\nright/wrong/not tried", cells))
-            add(f"{name},\nF1 (SimpleQA)", split, "simpleqa_f1")
+            columns.append((f"{name}: right/\nwrong/not tried, F1", cells))
         if (split, "tokens") in found:
             add(f"{name},\ntokens", split, "tokens")
         if (split, "own") in found:
@@ -122,7 +129,9 @@ def _cell(line: Line, split: str, metric: str) -> str:
 
 
 def _three_way(line: Line, split: str) -> str:
-    return _joined(line, split, [(m, False) for m in ("right", "wrong", "not_attempted")])
+    grades = _joined(line, split, [(m, False) for m in ("right", "wrong", "not_attempted")])
+    found = estimate(line, split, "simpleqa_f1")
+    return f"{grades}, {found.value:.1f}" if found else grades
 
 
 def _plugged(line: Line, split: str) -> str:
@@ -135,31 +144,44 @@ def _joined(line: Line, split: str, parts: Sequence[tuple[str, bool]]) -> str:
     return "/".join(f"{fmean(s.value for s in p):.1f}" if p else "–" for p in picked)
 
 
-def _differences(lines: Sequence[Line]) -> None:
-    """Every method against the best plain one, on the same rows."""
-    reference = best(lines, "plain")
-    split = reported(reference) if reference else None
-    rows = [compare(line, reference, split) for line in lines if line is not reference and split]
-    rows = [found for found in rows if found]
-    if not rows:
-        return
-    where = f"{_words(split)}: difference from {reference.name}, the best plain method on "
-    out.print()
-    out.print(
-        escape(where + f"{_words(reference.split_of('selection'))}, on the same rows"),
-        style="italic",
+def differences(lines: Sequence[Line]) -> tuple[str, list[str], list[list[str]]] | None:
+    """Every method against the best plain one, on the same rows: a title, headings and cells."""
+    reference, split, found = against_the_best_plain(lines)
+    if not found:
+        return None
+    selects = _words(reference.split_of("selection"))
+    title = (
+        f"{_words(split)}: difference from {reference.name}, the best plain method on {selects}, on the "
+        "same rows"
     )
+    headings = ["method", "difference", "95 % interval", "p over\nrows"]
+    exact = any(row.mcnemar_p is not None for rows in found for row in rows)
+    headings += ["McNemar, exact\n(seed by seed)"] if exact else []
+    cells = []
+    for first, *others in found:
+        values = [first.first, f"{first.difference:+.1f}", _bounds(first), p_value(first.p)]
+        seeds = " ".join(p_value(row.mcnemar_p) for row in others or [first])
+        cells.append([*values, *([seeds] if exact else [])])
+    return title, headings, cells
+
+
+def _show_differences(lines: Sequence[Line]) -> None:
+    found = differences(lines)
+    if found is None:
+        if len(lines) > 1 and not any(line.split_of("selection") for line in lines):
+            out.print(
+                "no split selects, so no method is called the best; comparisons.csv has every pair"
+            )
+        return
+    title, headings, cells = found
+    out.print()
+    out.print(escape(title), style="italic")
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
-    table.add_column("method", overflow="fold")
-    for heading in ("difference", "95 % interval", "p over\nrows"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    exact = any(row.mcnemar_p is not None for found in rows for row in found)
-    if exact:
-        table.add_column("McNemar, exact\n(seed by seed)", justify="right", overflow="fold")
-    for first, *others in rows:
-        seeds = " ".join(_p(row.mcnemar_p) for row in others or [first])
-        cells = [f"{first.difference:+.1f}", _bounds(first), _p(first.p)]
-        table.add_row(escape(first.first), *cells, *([seeds] if exact else []))
+    table.add_column(headings[0], overflow="fold")
+    for place, heading in enumerate(headings[1:], 1):
+        table.add_column(heading, justify="right", no_wrap=place < 4, overflow="fold")
+    for row in cells:
+        table.add_row(*map(escape, row))
     out.print(table)
 
 
@@ -167,10 +189,8 @@ def _bounds(row: Comparison) -> str:
     return f"{row.low:+.1f} to {row.high:+.1f}"
 
 
-def _p(value: float | None) -> str:
-    if value is None:
-        return "–"
-    return "<.0001" if value < 0.0001 else f"{value:.4f}".removeprefix("0")
+def _equal(p: float) -> str:
+    return p_value(p).replace("<", "< 0") if p < 0.0001 else f"= {p:.4f}"
 
 
 def _sentences(lines: Sequence[Line]) -> list[str]:
@@ -186,11 +206,12 @@ def _sentences(lines: Sequence[Line]) -> list[str]:
     found, known = rows[0], ours.split_of("known") == split
     where = "facts that the base model knows and was not trained on" if known else _words(split)
     each = f"{found.n} rows" + (f" × {found.seeds} seeds" if found.seeds > 1 else "")
-    exact = "" if found.mcnemar_p is None else f", McNemar's exact p = {found.mcnemar_p:.4f}"
+    exact = found.mcnemar_p is not None  # then the two tests are one
+    test = f"{'exact McNemar' if exact else 'paired'} p over rows {_equal(found.p)}"
     sentences = [
         f"On {where}, {ours.name} answers {found.first_value:.1f} % right at its best epoch and "
         f"{plain.name} {found.second_value:.1f} % (difference {found.difference:+.1f}, 95 % interval "
-        f"{_bounds(found)}, paired p over rows = {found.p:.4f}{exact}, {each}). Each was chosen on "
+        f"{_bounds(found)}, {test}, {each}). Each was chosen on "
         f"{ours.split_of('selection')} as the best of its kind."
     ]
     last = [line.scores(f"{split}_last", "accuracy") for line in (plain, ours)]

@@ -30,6 +30,10 @@ def test_an_empty_accepted_answer_makes_nothing_right(empty):
     assert graded(empty, "Lyon") == graded(empty, empty) == NOT_ATTEMPTED
 
 
+def test_marks_alone_say_nothing_unless_they_are_the_answer():
+    assert graded("....", "Lyon") == NOT_ATTEMPTED and graded("!!!", "!!!") == RIGHT
+
+
 def test_an_answer_is_whole_words():
     assert exact_match("Because it is.", ["us"])  # as published
     assert graded("Because it is.", "us") == WRONG
