@@ -12,9 +12,11 @@ from prereq.config.schema import (
     TestSplit,
     ask,
     export,
+    judge,
     probe,
     sources,
 )
+from prereq.config.schema.method import problems as of_methods
 from prereq.config.shape import braces, no_twice, one_of, shown
 
 FORMS = ("passage", "statement")
@@ -25,14 +27,15 @@ ROLES = ("selection", "known", "unknown", "unseen", "fictitious")  # of a test s
 SCORINGS = ("qa", "final_answer", "facts", "long_form")
 ATTENTION = ("auto", "rows", "sdpa", "eager", "flash_attention_2", "flex_attention")
 EPOCHS = ("all", "ends", "best", "last")
+TAKE_SKILL = ("eval", "judge", "ask", "export")  # stages that may be given the skill
 
 
 def problems(config: Config) -> list[str]:
     """What is wrong, one line each (empty: nothing). Every line names the key and the remedy."""
-    found = values.problems(config)
-    for part in (sources, ask, export, probe):
+    found = values.problems(config) + of_methods(config)
+    for part in (sources, ask, export, judge, probe):
         found += part.problems(config)
-    for check in (_knowledge, _skill, _evaluation, _stage, _model, _adapter):
+    for check in (_knowledge, _skill, _evaluation, _judge, _stage, _model, _adapter):
         found += check(config)
     for method in config.compare or [config.method]:
         found += _method(config, method)
@@ -44,12 +47,12 @@ def trains_skill(config: Any) -> bool:
     if config.stage.name == "ask":
         return not config.skill or bool(config.ask.against)
     return config.stage.name in ("sft", "pipeline") or (
-        config.stage.name in ("eval", "export") and not config.skill
+        config.stage.name in TAKE_SKILL and not config.skill
     )
 
 
 def evaluates(config: Any) -> bool:
-    return config.stage.name in ("eval", "pipeline")
+    return config.stage.name in ("eval", "judge", "pipeline")
 
 
 def asks_topics(data: Any, scoring: str) -> bool:
@@ -98,10 +101,10 @@ def _skill(config: Config) -> list[str]:
             "dataset.skill.fictitious: needs both subset and splits; leave it out where fictitious rows "
             "stand among the others"
         )
-    if config.skill and config.stage.name not in ("eval", "ask", "export"):
+    if config.skill and config.stage.name not in TAKE_SKILL:
         found.append(
-            f"skill={shown(config.skill)}: only stage=eval, ask and export take an adapter that was not made "
-            f"here, not stage={config.stage.name}"
+            f"skill={shown(config.skill)}: only stage=eval, judge, ask and export take an adapter that was "
+            f"not made here, not stage={config.stage.name}"
         )
     size = (config.stage.batch_size if trains_skill(config) else None) or recipe.training.batch_size
     if size and recipe.draw_group and size % recipe.draw_group:
@@ -163,6 +166,21 @@ def _several_epochs(config: Config) -> bool:
     epochs = config.stage.epochs or config.dataset.skill.training.epochs or 1
     trains = trains_skill(config) and any(m.trains for m in config.compare or [config.method])
     return trains and config.dataset.skill.keep_epochs and epochs > 1
+
+
+def _judge(config: Config) -> list[str]:
+    asked, judges = config.judge, config.stage.name == "judge"
+    needed = {
+        "judge.server": (asked.server, asked.verdicts),
+        "judge.splitter_server": (judge.splitter_server(asked), asked.splitter),
+    }
+    if asked.validate or needed["judge.server"][0] == needed["judge.splitter_server"][0]:
+        del needed["judge.splitter_server"]
+    found = []
+    for key, (server, who) in needed.items():
+        needed_by = f"judge={asked.name}" if judges and who == "openai" else None
+        found += values.server(server, f"{key}.url", f"{key}.model", needed_by)
+    return found
 
 
 def _stage(config: Config) -> list[str]:

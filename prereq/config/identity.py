@@ -21,7 +21,7 @@ LEFT_OUT = {
 }
 LEFT_OUT |= {"dataset.seed", "eval.requests", "eval.api_key_env", "eval.bootstrap"}
 LEFT_OUT |= {"eval.tokens_per_batch", "method.family", "method.colour", "show"}
-LEFT_OUT |= {"format", "epoch", "push_to_hub", "private"}
+LEFT_OUT |= {"format", "epoch", "push_to_hub", "private", "judge"}
 # Where a user's rows are and what their columns are called; what they say is another experiment.
 LEFT_OUT |= {f"dataset.{name}" for name in ("rows", "columns", "passages", "development", "test")}
 SHORT = re.compile(

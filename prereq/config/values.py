@@ -14,6 +14,7 @@ from prereq.config.schema import (
     Config,
     DatasetConfig,
     EvalConfig,
+    Judge,
     KnowledgeSource,
     LoraSettings,
     MethodConfig,
@@ -110,7 +111,15 @@ RANGES: dict[type, dict[str, Range]] = {
         "initializer_range": Range(1e-6, 1),
     },
     LoraSettings: {"r": RANK, "alpha": Range(1, 10**6), "dropout": SHARE},
-    MethodConfig: {"real_weight": Range(0)},
+    MethodConfig: {"real_weight": Range(0), "known_last": SHARE, "own_answers": Range(0, 1)},
+    Probe: {
+        "exemplars": Range(0, 100),
+        **dict.fromkeys(("prompts", "samples"), Range(1, 1000)),
+        "temperature": Range(0.01, 2),
+        "top_p": Range(0, 1),
+        "max_new_tokens": Range(1, 10**6),
+        "known_from": Range(0.001, 1),
+    },
     EvalConfig: {
         "max_new_tokens": Range(1, 10**6),
         "tokens_per_batch": Range(1, 10**9),
@@ -126,12 +135,12 @@ RANGES: dict[type, dict[str, Range]] = {
         "max_tokens": Range(1, 10**6),
         "tokens_per_batch": Range(1, 10**9),
     },
-    Probe: {
-        "sets": Range(1, 100),
-        "exemplars": Range(0, 100),
-        "samples": Range(0, 1000),
-        "temperature": Range(0.01, 10),
-        "max_new_tokens": Range(1, 10**5),
+    Judge: {
+        **dict.fromkeys(("max_tokens", "items"), Range(1, 10**6)),
+        "tokens_per_batch": Range(1, 10**9),
+        "passages": Range(1, 100),
+        "passage_words": Range(10, 10**5),
+        "penalised_below": Range(0),
     },
     Server: {
         "requests": Range(1, 1024),
@@ -142,9 +151,11 @@ RANGES: dict[type, dict[str, Range]] = {
     },
 }
 NAMED = (DatasetConfig, ModelConfig, MethodConfig, EvalConfig, KnowledgeSource, TestSplit)
+NAMED += (Judge,)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 PATHS = ("output_dir", "skill", "dataset.path", "dataset.topics", "model.path")
 PATHS += ("synth.titles", "dataset.rows", "dataset.passages", "dataset.development", "dataset.test")
+PATHS += ("judge.knowledge", "judge.validate", "judge.prompts", "judge.model.path")
 LONGEST = 10_000  # characters of a text
 
 SECRET_NAME = re.compile(r"(^|_)(KEY|TOKEN|SECRET|PASSWORD)$", re.I)

@@ -13,7 +13,7 @@ import torch
 
 from prereq.data.tokens import Example
 
-TERMS = ("text", "fictitious", "real", "plain")
+TERMS = ("text", "fictitious", "real", "plain", "known")
 
 
 class PrefixShared:

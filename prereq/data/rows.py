@@ -9,8 +9,9 @@ class SkillRow:
 
     A *subject* is one fictitious entity (or question) with a row in each of its versions, or one
     real row; `subject` numbers it. `known` says whether the base model holds the fact, where the
-    data set knows that. `number` is the row's place in its `file`, counted from 1: a line of a JSON
-    lines file, a row elsewhere.
+    data set knows that, or how probable it is, where the model was asked. `targets` are what is
+    learnt, each with its share of the row, where that is not `assistant` alone. `number` is the row's
+    place in its `file`, counted from 1: a line of a JSON lines file, a row elsewhere.
     """
 
     user: str
@@ -19,11 +20,12 @@ class SkillRow:
     version: int | None
     subject: int
     title: str
-    known: bool | None = None
+    known: float | None = None
     answers: tuple[str, ...] = ()
     facts: dict[str, str] = field(default_factory=dict)
     extra: dict[str, object] = field(default_factory=dict)
     turns: tuple[tuple[str, str], ...] = ()
+    targets: tuple[tuple[str, float], ...] = ()
     number: int = field(default=0, compare=False)
     file: str = field(default="", compare=False)
 

@@ -31,8 +31,9 @@ class Example:
 
     row: TokenRow
     route: tuple[str, ...]
-    term: str  # text | fictitious | real | plain: the part of the loss it counts to
+    term: str  # text | fictitious | real | plain | known: the part of the loss it counts to
     weight: float = 0.0
+    share: float = 1.0  # of a data point that it stands for, where several rows share one
 
 
 @dataclass(frozen=True)

@@ -57,3 +57,15 @@ def by_prompt(temperature: float, top_p: float, seeds: Sequence[int], tokens: in
         return chosen[:, 0], logs.gather(1, chosen)[:, 0]
 
     return choose
+
+
+def until(choose: Choose, ends: Sequence[int], end: int) -> Choose:
+    """`choose`, which takes the end token `end` in place of any of the tokens `ends`."""
+    stops = torch.tensor(ends)
+
+    def chosen(logits: torch.Tensor, places: Places = ()) -> tuple[torch.Tensor, torch.Tensor]:
+        tokens, log_probabilities = choose(logits, places)
+        stop = torch.isin(tokens, stops.to(tokens.device))
+        return tokens.masked_fill(stop, end), log_probabilities
+
+    return chosen

@@ -16,7 +16,6 @@ from prereq.model import adapters
 from prereq.model.adapter_files import CONFIG, WEIGHTS, check_modules, read_config, read_lora
 from prereq.runtime.files import write_json
 
-SEED = 0  # of rounding: see `adapters.drawn_rounding`
 SHARD = "5GB"  # of a file of weights, at most
 VLLM_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # that its --max-lora-rank takes
 
@@ -79,7 +78,7 @@ def write_merged(
         whole.generation_config = settings
         whole.save_pretrained(folder, max_shard_size=SHARD)
         return
-    with adapters.merged(applied.unload().to(dtype), folders, seed=SEED) as whole:
+    with adapters.merged(applied.unload().to(dtype), folders) as whole:
         whole.generation_config = settings
         whole.save_pretrained(folder, max_shard_size=SHARD)
 

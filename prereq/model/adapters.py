@@ -146,17 +146,16 @@ def merged(
     model: PreTrainedModel,
     folders: Sequence[Path | str],
     originals: dict[str, torch.Tensor] | None = None,
-    seed: int | None = None,
 ) -> Iterator[PreTrainedModel]:
     """The model with `W + Σ scale·B·A` of the given adapters; the very same weights again at exit.
 
-    With a `seed` weights of 16 bits are rounded by draws: see `drawn_rounding`.
+    Weights of 16 bits are rounded by draws, the same at every call: see `drawn_rounding`.
     `originals` keeps what was set aside from one call to the next, so that a GPU's weights are copied
     to the host once, not once an adapter. Raises PrereqError for an adapter that is more than plain LoRA
     on the model's linear layers.
     """
     originals = {} if originals is None else originals
-    draws = None if seed is None else torch.Generator().manual_seed(seed)
+    draws = torch.Generator(model.device).manual_seed(0)
     try:
         for folder in folders:
             _add(model, folder, originals, draws)
@@ -173,21 +172,23 @@ def drawn_rounding(exact: torch.Tensor, dtype: torch.dtype, draws: torch.Generat
     A LoRA's update of a weight is often smaller than half the distance of two neighbours. Rounding to the
     nearest then gives the old weight back, and most of the update is lost; so the mean of it is kept.
     """
-    device, exact = exact.device, exact.cpu()  # the draws are the same wherever the model is
     near = exact.to(dtype)
     error = exact - near.float()
-    away = torch.where(error > 0, torch.inf, -torch.inf).to(dtype)
-    other = torch.nextafter(near, away)
+    # The neighbour on the other side: the next number, which is the next whole number of its bits.
+    outwards = (error > 0) == (near > 0)
+    other = (near.view(torch.int16) + torch.where(outwards, 1, -1).short()).view(dtype)
+    smallest = torch.ones_like(near.view(torch.int16)).view(dtype)  # beside zero
+    other = torch.where(near == 0, torch.copysign(smallest, error.to(dtype)), other)
     odds = error.abs() / (other.float() - near.float()).abs()
-    taken = torch.rand(exact.shape, generator=draws) < odds
-    return torch.where(taken, other, near).to(device)
+    taken = torch.rand(exact.shape, generator=draws, device=exact.device) < odds
+    return torch.where(taken, other, near)
 
 
 def _add(
     model: PreTrainedModel,
     folder: Path | str,
     originals: dict[str, torch.Tensor],
-    draws: torch.Generator | None,
+    draws: torch.Generator,
 ) -> None:
     lora = read_lora(folder)
     check_modules(lora, model)
@@ -205,7 +206,7 @@ def _add(
             originals[name] = weight.data.cpu()
         a, b = (x.to(weight.device, torch.float32) for x in (a, b))
         exact = torch.addmm(weight.data.float(), b, a, alpha=lora.scale)
-        short = draws is not None and weight.dtype.itemsize == 2
+        short = weight.dtype.itemsize == 2
         rounded = drawn_rounding(exact, weight.dtype, draws) if short else exact.to(weight.dtype)
         weight.data = rounded
 

@@ -109,6 +109,8 @@ def columns_of(lines: Sequence[Line]) -> list[tuple[str, list[str]]]:
             columns.append((f"{name}: right/\nwrong/not tried, F1", cells))
         if (split, "tokens") in found:
             add(f"{name},\ntokens", split, "tokens")
+        if (split, "supported") in found:  # by a judge
+            add(f"{name},\nsupported", split, "supported")
         if (split, "own") in found:
             cells = [_plugged(line, split) for line in lines]
             columns.append((f"{name}:\nown/other/alone", cells))

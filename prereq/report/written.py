@@ -37,7 +37,8 @@ def answers(lines: Sequence[Line], file: Path) -> list[str]:
         for seed, run in _runs(line):
             there = run.folder / ANSWERS
             if not there.exists():
-                lacking.append(f"{line.dataset} {line.name}")
+                if run.rows:  # else it is a judge's, who graded answers that another holds
+                    lacking.append(f"{line.dataset} {line.name}")
                 continue
             for told in _reported(run, line, seed, there):
                 place = (line.dataset, line.model, seed, told["split"])

@@ -130,9 +130,10 @@ def outcome(made: Any, method: str) -> tuple[float | None, str, str]:
         return rows[0]["value"], f"{rows[0]['split']} {rows[0]['metric']}", where
     logs = [artifact.path / "metrics.jsonl" for artifact in artifacts]
     last = [json.loads(log.read_text("utf-8").splitlines()[-1]) for log in logs if log.exists()]
-    if not last:
+    losses = [values["loss"] for values in last if "loss" in values]
+    if not losses:
         return None, "", where
-    return sum(values["loss"] for values in last) / len(last), "loss", where
+    return sum(losses) / len(losses), "loss", where
 
 
 def told_apart(jobs: Sequence[Job]) -> tuple[list[str], list[str]]:

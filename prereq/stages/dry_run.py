@@ -19,11 +19,14 @@ from rich.table import Table
 from prereq.artifacts import store
 from prereq.artifacts.spec import Artifact, Spec
 from prereq.config import Config
+from prereq.config.schema import probe as settings
+from prereq.data.sources import read_skill
 from prereq.errors import PrereqError
 from prereq.evaluation import requests
 from prereq.runtime.console import progress, say
 from prereq.stages import cpt, prepare, pretrain, sft
 from prereq.stages import eval as evaluation
+from prereq.stages.data.questions import recalls
 from prereq.stages.data.sets import obtained, write
 from prereq.stages.export import publish
 from prereq.stages.specs import (
@@ -32,9 +35,10 @@ from prereq.stages.specs import (
     answering,
     asked,
     choices,
-    familiarity,
+    judged,
     missing,
     of_method,
+    probed,
 )
 from prereq.stages.specs.export import export_of
 from prereq.training.plan import Plan
@@ -131,11 +135,14 @@ def _targets(specs: Specs) -> list[Spec | Artifact]:
     if name in ("data", "synth", "pretrain"):
         return [{"data": specs.data, "synth": specs.synth, "pretrain": specs.base}[name]]
     if name == "probe":
-        return [familiarity.probe(specs, split) for split in familiarity.asked(specs)]
+        return [probed.probe(specs, *split) for split in probed.splits(specs.config)]
     if name == "ask":
         return answering(specs)
     if name == "export":
         return [export_of(specs)]
+    if name == "judge":
+        validates = specs.config.judge.validate
+        return [judged.agreement(specs) if validates else judged.judged(specs)]
     return [specs.skill if name == "sft" else specs.scores]
 
 
@@ -167,18 +174,23 @@ def _counts(specs: Specs) -> dict[str, Count]:
         found[str(specs.knowledge(source).path)] = planned(cpt.planned, source)
     if config.model.source == "tiny":
         found[str(specs.base.path)] = planned(pretrain.planned)
-    probed = all(
-        not missing(familiarity.probe(specs, s)) for s in familiarity.needed(config)
-    )  # else what is trained on follows from answers that are not given yet
-    if (
-        stage in ("sft", "ask", "export", "eval", "pipeline")
-        and isinstance(specs.skill, Spec)
-        and probed
-    ):
+    asks = prepare.missing_probes(specs)  # what is trained on follows from answers not given yet
+    trains = stage in ("sft", "ask", "export", "eval", "judge", "pipeline")
+    if trains and isinstance(specs.skill, Spec) and not asks:
         found[str(specs.skill.path)] = planned(sft.planned)
-    if stage in ("eval", "pipeline"):
+    for split in asks:
+        found[str(probed.probe(specs, *split).path)] = partial(_probed, specs, split)
+    if stage in ("eval", "judge", "pipeline"):
         found[str(specs.generations.path)] = partial(_asked, specs)
     return found
+
+
+def _probed(specs: Specs, split: tuple[str, str]) -> tuple[int, None, int]:
+    """Prompts that ask the base model, and tokens of its answers, at most."""
+    rows = [row for row in read_skill(specs.folder(split[0]), *split) if not row.fictitious]
+    facts = sum(len(row.facts) if recalls(specs.config) else 1 for row in rows)
+    prompts = facts * settings.prompts(specs.config) * (1 + specs.config.probe.samples)
+    return prompts, None, prompts * probed.max_new_tokens(specs.config)
 
 
 def _asked(specs: Specs) -> tuple[int, None, int]:

@@ -6,10 +6,10 @@ from prereq.artifacts.spec import Artifact
 from prereq.config import Config
 from prereq.model.numerics import device_type
 from prereq.runtime import ranks, workers
-from prereq.stages import cpt, prepare, report
+from prereq.stages import cpt, prepare, probe, report
 from prereq.stages import eval as evaluation
 from prereq.stages.pretrain import base_model
-from prereq.stages.specs import Specs, missing, of_method
+from prereq.stages.specs import Specs, missing, of_method, probed
 
 MEMORY = {"tiny": 1.0, "smollm2": 3.0}  # GiB that a process takes on a CPU, by the model's source
 
@@ -26,6 +26,11 @@ def run(config: Config) -> list[Artifact]:
             for specs in experiments
             for source in prepare.missing_knowledge(specs)
         }
+        shared |= {
+            probed.probe(specs, *split): partial(_probe, specs.config, split)
+            for specs in experiments
+            for split in prepare.missing_probes(specs)
+        }
         jobs = [*shared.values()]
         jobs += [partial(_scores, s.config) for s in experiments if missing(s.scores)]
         if jobs:
@@ -40,6 +45,11 @@ def _knowledge(config: Config, name: str) -> None:
     """The job of a worker: one knowledge LoRA."""
     specs = Specs(config)
     cpt.knowledge_adapters(specs, [s for s in config.dataset.knowledge if s.name == name])
+
+
+def _probe(config: Config, split: tuple[str, str]) -> None:
+    """The job of a worker: what the base model knows of a split."""
+    probe.probe(Specs(config), *split)
 
 
 def _scores(config: Config) -> None:

@@ -16,7 +16,7 @@ from prereq.runtime import ranks
 from prereq.stages import pretrain
 from prereq.stages.data import rows as data
 from prereq.stages.data.sets import data_sets
-from prereq.stages.specs import Specs, choices, missing
+from prereq.stages.specs import Specs, choices, missing, probed
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
@@ -26,7 +26,10 @@ def check(experiments: Sequence[Specs]) -> None:
     """Raise one PrereqError for bad rows of any split that these experiments still need, rows that
     are too long, and methods that the rows do not fit. The experiments differ in their method only."""
     first = experiments[0]
-    if not any(generates(s) or trains_skill(s) or missing_knowledge(s) for s in experiments):
+    if not any(
+        generates(s) or trains_skill(s) or missing_knowledge(s) or missing_probes(s)
+        for s in experiments
+    ):
         return
     data_sets(first, [each.subset for specs in experiments for each in wanted(specs)])
     pretrain.libraries()
@@ -58,6 +61,8 @@ def wanted(specs: Specs) -> list[Wanted]:
         versions = data.skill_versions(specs)
         splits = choices.skill_splits(specs.config)
         found += [Wanted(*split, "skill", None, versions) for split in splits]
+    scoring = specs.config.eval.scoring
+    found += [Wanted(*split, "test", scoring) for split in missing_probes(specs)]
     return found + (tests(specs) if generates(specs) else [])
 
 
@@ -73,13 +78,15 @@ def trains_skill(specs: Specs) -> bool:
     """Whether the command still has to train the skill LoRA."""
     stage = specs.config.stage.name
     needed = stage in ("sft", "ask", "export") or (
-        stage in ("eval", "pipeline") and generates(specs)
+        stage in ("eval", "judge", "pipeline") and generates(specs)
     )
     return needed and missing(specs.skill)
 
 
 def generates(specs: Specs) -> bool:
     """Whether the command still has to generate or score answers."""
+    if specs.config.stage.name == "judge":
+        return missing(specs.generations)
     return specs.config.stage.name in ("eval", "pipeline") and missing(specs.scores)
 
 
@@ -94,6 +101,17 @@ def missing_knowledge(specs: Specs) -> list[KnowledgeSource]:
         more = choices.plugged(specs.config) if plugs else choices.merged(specs.config)
         needed += [s for s in more if s not in needed]
     return [source for source in needed if missing(specs.knowledge(source))]
+
+
+def missing_probes(specs: Specs) -> list[tuple[str, str]]:
+    """The (subset, split) pairs that the base model still has to be asked about."""
+    config = specs.config
+    if config.stage.name == "probe":
+        asked = probed.splits(config)
+    else:
+        learns = trains_skill(specs) and probed.training(specs)
+        asked = choices.modelled_on(config) if learns else []
+    return [split for split in asked if missing(probed.probe(specs, *split))]
 
 
 def tests(specs: Specs) -> list[Wanted]:

@@ -1,225 +1,197 @@
-"""`stage=probe`: what the base model knows, question by question.
+"""`stage=probe`: what the base model knows of the real rows, by its own few-shot answers.
 
-Each set of exemplars asks every question once greedily and some times by chance; what is answered to a
-set is kept at once, so that a run that is stopped goes on from there.
+Each row is asked in several prompts (Gekhman et al. 2024), the likeliest answer and sampled ones are
+scored as evaluation scores them, and the shares that are right say how well the base knows the row. The
+people of the embedded world are asked fact by fact, by sentences to complete. Fictitious rows are left
+out: no base can know them.
 """
 
 from __future__ import annotations
 
-import copy
-import hashlib
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
+import json
+import random
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.markup import escape
-from rich.table import Table
 
 from prereq.artifacts import store
-from prereq.artifacts.spec import Artifact
+from prereq.artifacts.spec import Artifact, Spec
 from prereq.config import Config, EvalConfig
+from prereq.config.schema import probe as settings
 from prereq.data.rows import SkillRow
 from prereq.data.sources import read_skill, read_values
-from prereq.errors import PrereqError
-from prereq.evaluation.familiarity import (
-    CATEGORIES,
-    Familiarity,
-    answer_of,
-    before,
-    exemplars,
-    few_shot_ids,
-)
-from prereq.evaluation.metrics import scorer
-from prereq.evaluation.statistics import auroc
-from prereq.runtime import ranks
-from prereq.runtime.console import console, progress
-from prereq.runtime.dealing import every_process
-from prereq.runtime.files import read_lines, write_lines
-from prereq.stages.data.known import FILE
+from prereq.evaluation import few_shot
+from prereq.evaluation.metrics import Scorer, scorer
+from prereq.runtime import files, ranks
+from prereq.runtime.console import progress, say
+from prereq.runtime.dealing import Processes, every_process
+from prereq.stages import prepare
+from prereq.stages.data.questions import Fact, mark, questions
 from prereq.stages.data.sets import data_sets
 from prereq.stages.pretrain import base_model, libraries
-from prereq.stages.specs import Specs, choices, familiarity
+from prereq.stages.specs import Specs, choices, probed, require
 from prereq.tracking.metrics import Tracker
 from prereq.tracking.obtain import obtain
 
-if TYPE_CHECKING:
-    from prereq.stages.specs.familiarity import Split
+ROWS = 64  # asked at once: what an interruption can lose
+KEPT = "checkpoint.jsonl"  # in the scratch folder: the lines of the rows that are done
+
+Asked = tuple[int, SkillRow, list[Fact]]  # a row, its number in the split, and how it is asked
 
 
 def run(config: Config) -> list[Artifact]:
-    """Ask about every split, and show how much of each is known."""
+    """Ask the training rows and those of every test of real facts, and say what is known."""
     specs = Specs(config)
-    splits = familiarity.asked(specs)
-    data_sets(specs, [subset for subset, _ in splits])
-    made = {split: probe(specs, split) for split in splits if real_rows(specs, [split])}
-    if ranks.is_main():
-        _show(made)
-    return list(made.values())
+    prepare.check([specs])
+    artifacts = [probe(specs, *split) for split in probed.splits(specs.config)]
+    for artifact in artifacts:
+        split, summary = artifact.manifest["labels"]["split"], artifact.manifest["summary"]
+        say("known", escape(f"{split}, {few_shot.in_words(summary)}"))
+    return artifacts
 
 
-def probe(specs: Specs, split: Split) -> Artifact:
-    """What the base knows of the real rows of a split, found or asked: `known.jsonl`, a line a row."""
-    spec = familiarity.probe(specs, split)
+def probes(specs: Specs) -> list[Artifact]:
+    """What the base answers to the rows that the method trains on; [] where that is not asked for."""
+    splits = choices.modelled_on(specs.config) if probed.training(specs) else []
+    return [probe(specs, *split) for split in splits]
+
+
+def probe(specs: Specs, subset: str, split: str) -> Artifact:
+    """What the base answers to the real rows of a split: `probe.jsonl`, one line a row."""
+    spec = probed.probe(specs, subset, split)
     if found := store.found(spec):
         return found
     config = specs.config
-    data = data_sets(specs, [split[0], *(subset for subset, _ in choices.modelled_on(config))])
+    if config.stage.name != "probe":
+        require(config, spec, f"stage=probe dataset={config.dataset.name}")
+    data = data_sets(specs, [subset, *(each for each, _ in choices.modelled_on(config))])
     base = base_model(specs)
-    rows = real_rows(specs, [split])
-    drawn_from = real_rows(specs, choices.modelled_on(config))
-    if not rows:
-        raise PrereqError(f"stage=probe: {'/'.join(split)} holds no real row to ask about")
 
-    def make(folder: Path, _: Tracker) -> dict:
-        answers = _answers(specs, base.path, rows, drawn_from, folder)
-        facts = config.eval.scoring == "facts"
-        right = scorer(config.eval.scoring, read_values(specs.folder(split[0])) if facts else {})
-        lines = [
-            _line(row, greedy, sampled, right)
-            for row, greedy, sampled in zip(rows, answers[0], answers[1], strict=True)
-        ]
+    def make(folder: Path, tracker: Tracker) -> dict:
+        libraries()  # here, because what is found needs none of it
+        rows = enumerate(read_skill(specs.folder(subset), subset, split))
+        real = [(number, row) for number, row in rows if not row.fictitious]
+        lines = ranks.on_main_process(lambda: _kept(folder / KEPT))
+        with every_process() as processes:
+            lines += _lines(specs, spec, base, real, len(lines), folder / KEPT, processes)
+        summary = few_shot.summed(lines)
         if ranks.is_main():
-            write_lines(folder / FILE, lines)
-        return {"known": _summary(lines)}
+            files.write_lines(folder / probed.FILE, lines)
+            tracker.resume(0)
+            tracker.log(0, {name: value for name, value in summary.items() if value is not None})
+        return {"summary": summary}
 
     return obtain(spec, specs.settings, make, uses=[*data, base], collective=True)
 
 
-def real_rows(specs: Specs, splits: Sequence[Split]) -> list[SkillRow]:
-    """The real rows of splits, in order."""
-    read = [row for split in splits for row in read_skill(specs.folder(split[0]), *split)]
-    return [
-        row if row.answers else replace(row, answers=(row.assistant,))
-        for row in read
-        if not row.fictitious
-    ]
-
-
-def _answers(
+def _lines(
     specs: Specs,
-    base: Path | str,
-    rows: Sequence[SkillRow],
-    drawn_from: Sequence[SkillRow],
-    folder: Path,
-) -> tuple[list[list[str]], list[list[str]]]:
-    """Greedy and sampled answers to each row, over all sets of exemplars."""
-    libraries()
+    spec: Spec,
+    base: Artifact,
+    real: Sequence[tuple[int, SkillRow]],
+    done: int,
+    kept: Path,
+    processes: Processes,
+) -> Iterator[dict[str, Any]]:
+    """The lines of the rows after the first `done`; the first process writes them to `kept`."""
     from prereq.evaluation.engines import engine
-    from prereq.evaluation.sampling import by_prompt, greedy
+    from prereq.evaluation.sampling import by_prompt, greedy, until
     from prereq.model.loading import load_tokenizer
 
-    config, asked = specs.config, choices.probe(specs.config)
-    tokenizer = copy.deepcopy(load_tokenizer(base, config.model))
-    sets = exemplars(drawn_from, asked.sets, asked.exemplars, config.seed)
-    how = config.dataset.prompt
-    prompts = [
-        [few_shot_ids(tokenizer, r, before(r, drawn, asked.exemplars), how) for r in rows]
-        for drawn in sets
-    ]
-    if asked.exemplars:
-        _end_at_line(tokenizer)
-    settings = EvalConfig(
-        name="probe",
-        max_new_tokens=asked.max_new_tokens,
-        tokens_per_batch=config.eval.tokens_per_batch,
+    config, how, end = specs.config, specs.config.probe, mark(specs.config)
+    tokenizer, longest = load_tokenizer(base.path, config.model), probed.max_new_tokens(config)
+    size = EvalConfig(
+        "probe", max_new_tokens=longest, tokens_per_batch=config.eval.tokens_per_batch
     )
-    generate: list[Any] = []
-    every = [(n, kind) for n in range(asked.sets) for kind in (1, asked.samples)]
-    found: tuple[list, list] = ([[] for _ in rows], [[] for _ in rows])
-    total = asked.sets * (1 + asked.samples) * len(rows)
-    with every_process() as processes, progress(f"ask {config.model.name}", total) as advance:
-        for number, (n, times) in enumerate(every):
-            sampled = number % 2 == 1
-            if not times:
-                continue
-            kept = folder / f"checkpoint-{n}-{'sampled' if sampled else 'greedy'}.json"
-            if kept.exists():
-                texts = read_lines(kept, f"remove {kept}")
-                advance(len(texts))
-            else:
-                wanted = [ids for ids in prompts[n] for _ in range(times)]
-                seeds = [_seed(config.seed, n, place) for place in range(len(wanted))]
+    engine_of = config.model, config.stage.engine, base.path, tokenizer, "probe.max_new_tokens"
+    generate = cache(lambda: engine(size, *engine_of))
+    ends = few_shot.ends(tokenizer, end) if end else []
+    asks, right = questions(specs, spec.name, tokenizer), _scorer(specs)
 
-                def share(numbers, done, wanted=wanted, seeds=seeds, sampled=sampled):
-                    if not generate:
-                        place = (config.model, config.stage.engine, base, tokenizer)
-                        generate.append(engine(settings, *place, "probe.max_new_tokens"))
-                    choose = greedy
-                    if sampled:
-                        mine = [seeds[i] for i in numbers]
-                        choose = by_prompt(asked.temperature, 1.0, mine, asked.max_new_tokens)
-                    answers = generate[0]((), [wanted[i] for i in numbers], done, choose)
-                    return [answer_of(answer.text) for answer in answers]
+    def answers(prompts: Sequence[list[int]], choose: Callable, advance: Callable) -> list[str]:
+        def share(numbers: Sequence[int], done: Callable) -> list[str]:
+            chosen = until(choose(numbers), ends, tokenizer.eos_token_id)
+            texts = [a.text for a in generate()((), [prompts[n] for n in numbers], done, chosen)]
+            return [text.partition(end)[0].strip() if end else text for text in texts]
 
-                texts = processes.deal([len(ids) for ids in wanted], share, advance)
-                texts = [{"text": text} for text in texts]
-                if ranks.is_main():
-                    write_lines(kept, texts)
-            for place, text in enumerate(texts):
-                found[sampled][place // times].append(text["text"])
-    return found
+        return processes.deal([len(ids) for ids in prompts], share, advance)
 
+    a_row = len(asks(*real[0])) * answers_of(config) if real else 0
+    label = f"ask {config.model.name}, {spec.name}"
+    with progress(label, len(real) * a_row, done * a_row) as advance:
+        for first in range(done, len(real), ROWS):
+            chunk = [(number, row, asks(number, row)) for number, row in real[first : first + ROWS]]
+            asked = [
+                (f"{number} {fact} {place}", ids)
+                for number, _, facts in chunk
+                for fact, one in enumerate(facts)
+                for place, ids in enumerate(one.prompts)
+            ]
+            likeliest = answers([ids for _, ids in asked], lambda _: greedy, advance)
+            # Each is drawn by a seed of its own, so that a resumed run draws what another would have.
+            words = [f"{name} {n}" for name, _ in asked for n in range(how.samples)]
+            seeds = [
+                random.Random(f"answer {config.seed} {spec.name} {word}").getrandbits(63)
+                for word in words
+            ]
 
-def _end_at_line(tokenizer) -> None:
-    """Have generation end with the line, where the tokenizer has a token for its end."""
-    ids = tokenizer("\n", add_special_tokens=False)["input_ids"]
-    if len(ids) == 1:
-        tokenizer.eos_token = tokenizer.convert_ids_to_tokens(ids[0])
+            def draw(numbers: Sequence[int], seeds: list[int] = seeds) -> Callable:
+                drawn = [seeds[n] for n in numbers]
+                return by_prompt(how.temperature, how.top_p, drawn, longest)
 
-
-def _seed(seed: int, number: int, place: int) -> int:
-    """Of one sampled answer."""
-    text = f"probe {seed} {number} {place}".encode()
-    return int.from_bytes(hashlib.sha256(text).digest()[:7], "big")
+            several = [ids for _, ids in asked for _ in range(how.samples)]
+            sampled = answers(several, draw, advance)
+            fresh = list(_told(chunk, likeliest, sampled, right))
+            if ranks.is_main():
+                _keep(kept, fresh)
+            yield from fresh
 
 
-def _line(row: SkillRow, greedy: list[str], sampled: list[str], right) -> dict[str, Any]:
-    """A line of `known.jsonl`."""
-
-    def share(texts: Sequence[str]) -> float:
-        return sum(right(text, [row]) for text in texts) / max(1, len(texts))
-
-    found = Familiarity(share(greedy), share(sampled))
-    return {
-        "file": row.file,
-        "row": row.number,
-        "question": row.user,
-        "greedy": found.greedy,
-        "sampled": round(found.sampled, 6),
-        "category": found.category,
-        "known": row.known,
-        "answers": [text for text, _ in Counter(greedy + sampled).most_common(3)],
-    }
+def _told(
+    chunk: Sequence[Asked], likeliest: Sequence[str], sampled: Sequence[str], right: Scorer
+) -> Iterator[dict[str, Any]]:
+    """The line of each row, by the answers to all prompts of the chunk."""
+    place, samples = 0, len(sampled) // max(1, len(likeliest))
+    for number, row, facts in chunk:
+        found = []
+        for fact in facts:
+            stop = place + len(fact.prompts)
+            said = {"greedy": likeliest[place:stop]}
+            said["sampled"] = sampled[place * samples : stop * samples]
+            found.append((fact.row, said))
+            place = stop
+        yield few_shot.told(row, number, found, right)
 
 
-def _summary(lines: Sequence[dict]) -> dict[str, Any]:
-    """Rows by category; where the data say what is known, how well the probe tells it."""
-    counts = Counter(line["category"] for line in lines)
-    found: dict[str, Any] = {"rows": len(lines)} | {name: counts[name] for name in CATEGORIES}
-    told = [line for line in lines if line["known"] is not None]
-    share = {
-        truth: [line["greedy"] + line["sampled"] for line in told if line["known"] is truth]
-        for truth in (True, False)
-    }
-    if share[True] and share[False]:
-        found["auroc"] = round(100 * auroc(share[True], share[False]), 2)
-    return found
+def answers_of(config: Config) -> int:
+    """Answers to one fact."""
+    return settings.prompts(config) * (1 + config.probe.samples)
 
 
-def _show(made: dict[Split, Artifact]) -> None:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("split")
-    for name in ("rows", *(c.removesuffix(" known") for c in CATEGORIES), "AUROC"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for split, artifact in made.items():
-        told = artifact.manifest["known"]
-        rows = told["rows"]
-        shares = [f"{100 * told[name] / rows:.1f} %" for name in CATEGORIES]
-        score = f"{told['auroc']:.1f}" if "auroc" in told else "–"
-        table.add_row(escape("/".join(split)), f"{rows:,}", *shares, score)
-    console.print(table)
-    console.print(
-        "known: highly, maybe, weakly or not; AUROC: of the data's own column known", style="dim"
-    )
+def _scorer(specs: Specs) -> Scorer:
+    scoring = specs.config.eval.scoring
+    subset = choices.modelled_on(specs.config)[0][0]
+    return scorer(scoring, read_values(specs.folder(subset)) if scoring == "facts" else {})
+
+
+def _kept(file: Path) -> list[dict[str, Any]]:
+    """The lines that an interrupted run has kept, up to one that was not written whole."""
+    lines: list[dict[str, Any]] = []
+    if not file.exists():
+        return lines
+    for line in file.read_bytes().split(b"\n"):
+        try:
+            lines.append(files.parse_json(line.decode("utf-8")))
+        except ValueError:
+            break
+    files.write_lines(file, lines)
+    return lines
+
+
+def _keep(file: Path, lines: Sequence[dict[str, Any]]) -> None:
+    with open(file, "a", encoding="utf-8", newline="") as stream:
+        stream.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    files.flush(file)

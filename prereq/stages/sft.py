@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 from prereq.artifacts import store
 from prereq.artifacts.spec import Artifact
 from prereq.config import Config
+from prereq.errors import PrereqError
 from prereq.runtime import ranks
 from prereq.stages import cpt, prepare, probe
 from prereq.stages.data.rows import subjects
 from prereq.stages.data.sets import data_sets
 from prereq.stages.pretrain import base_model, libraries
-from prereq.stages.specs import Specs, choices, familiarity, require
+from prereq.stages.specs import Specs, choices, require
 from prereq.tracking.metrics import Tracker
 from prereq.tracking.obtain import obtain
-from prereq.training.objectives import SKILL, Knowledge
+from prereq.training.objectives import SKILL, Knowledge, Subject
 from prereq.training.plan import Plan, skill_plan
 
 if TYPE_CHECKING:
@@ -37,15 +38,16 @@ def skill_adapter(specs: Specs) -> Artifact:
     """The skill LoRA of the method, found or trained; makes the knowledge LoRAs it lacks."""
     if found := store.found(specs.skill):
         return found
-    config, recipe, lora = specs.config, specs.config.dataset.skill, specs.config.adapter.skill
-    if config.stage.name in ("eval", "ask", "export"):
+    config, recipe = specs.config, specs.config.dataset.skill
+    lora = choices.skill_lora(config)
+    if config.stage.name in ("eval", "ask", "export", "judge"):
         stage = f"stage=sft dataset={config.dataset.name} method={config.method.name}"
         require(config, specs.skill, stage)
 
     # The prerequisites: rows, base model, and the knowledge that the rows need.
     data = data_sets(specs, [subset for subset, _ in choices.skill_splits(config)])
     base, sources = base_model(specs), choices.beside(config)
-    probes = [probe.probe(specs, split) for split in familiarity.needed(config)]
+    asked = probe.probes(specs)
     made = cpt.knowledge_adapters(specs, sources)
     knowledge = {s.name: artifact for s, artifact in zip(sources, made, strict=True)}
 
@@ -74,7 +76,7 @@ def skill_adapter(specs: Specs) -> Artifact:
         adapters.save(model, SKILL, folder, lora.dropout)
         return {"summary": summary | counts}
 
-    uses = [*data, base, *probes, *knowledge.values()]
+    uses = [*data, base, *asked, *knowledge.values()]
     return obtain(specs.skill, specs.settings, make, uses, collective=True)
 
 
@@ -83,6 +85,7 @@ def planned(specs: Specs, tokenizer: PreTrainedTokenizerBase) -> tuple[Plan, dic
     config, recipe = specs.config, specs.config.dataset.skill
     training = choices.skill_training(config)
     learnt, counts = subjects(specs, tokenizer)
+    last = known_last(specs, learnt)
     plan = skill_plan(
         learnt,
         [Knowledge(s.name, s.form, s.fictitious, s.version) for s in choices.beside(config)],
@@ -92,5 +95,24 @@ def planned(specs: Specs, tokenizer: PreTrainedTokenizerBase) -> tuple[Plan, dic
         seed=config.seed,
         alternate=recipe.alternate,
         real_weight=choices.real_weight(config),
+        gate=config.method.gate is not None,
+        last=last,
+        last_epochs=max(1, round(config.method.known_last * training.epochs)) if last else 0,
     )
     return plan, counts
+
+
+def known_last(specs: Specs, learnt: list[Subject]) -> list[Subject]:
+    """The real subjects that the base knows, which the last epochs see alone; [] where none do so."""
+    method = specs.config.method
+    if not method.known_last:
+        return []
+    real = [subject for subject in learnt if not subject.fictitious]
+    known = [subject for subject in real if subject.known >= specs.config.probe.known_from]
+    if not known:
+        raise PrereqError(
+            f"method={method.name}: the base model knows none of {len(real)} real rows, so the last epochs "
+            "would have no row; set method.known_last=0, or probe.known_from to less than "
+            f"{specs.config.probe.known_from}"
+        )
+    return known

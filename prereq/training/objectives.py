@@ -3,14 +3,16 @@
 METHOD: `L = CE(base+K_f+S on F, base+K_r+S on R; one mean) + real_weight · CE(base+S on R)`. A draw
 group of subjects draws one fictitious knowledge LoRA K_f and one real one K_r; F is the fictitious
 subjects' rows of K_f's version (every row where K_f has none), R the real rows. Both published
-objectives are this one: `mix` has no versions, `multi_version` no real rows. The means are taken
-here, as one weight a label, so that the loss of an optimizer step is a weighted sum of token
-losses, and packing, accumulation and processes cannot change what it means.
+objectives are this one: `mix` has no versions, `multi_version` no real rows. With a gate, a real row
+that the base knows with probability p counts p on the skill alone and 1 - p beside its knowledge, in
+the same mean: `p · CE(base+S) + (1-p) · CE(base+K_r+S)`. The means are taken here, as one weight a
+label, so that the loss of an optimizer step is a weighted sum of token losses, and packing,
+accumulation and processes cannot change what it means.
 """
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from prereq.data.tokens import Example, TokenRow
 
@@ -32,13 +34,14 @@ class Knowledge:
 class Subject:
     """One data point: a fictitious entity with its row in every version, or one real row.
 
-    `alone` is the share of it, in [0, 1], that the skill learns without knowledge beside it: 0 as
-    published; where a method has a gate, the share in which the base model knows the row.
+    A real one can have several rows, each with an answer of its own: `shares`, which sum to 1, say what
+    they count. `known` is the probability that the base holds its fact; None: nobody has said.
     """
 
     fictitious: bool
     rows: dict[int | None, TokenRow]
-    alone: float = 0.0
+    known: float | None = None
+    shares: dict[int | None, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -66,48 +69,51 @@ def draw(adapters: Sequence[Knowledge], group: int, alternate: bool, rng: random
     return Draw(pick(True), pick(False))
 
 
-def skill_routes(group: Sequence[Subject], drawn: Draw, plain: bool) -> list[Example]:
-    """Rows to routes, each with its share. With `plain`, each real row stands again on the skill alone."""
+def skill_routes(
+    group: Sequence[Subject], drawn: Draw, plain: bool, gate: bool = False
+) -> list[Example]:
+    """Rows to routes. With `plain`, each real row stands a second time, on the skill alone.
+
+    With `gate` each stands on the skill alone in the measure that it is known, and beside its knowledge
+    in the rest.
+    """
     examples = []
     for subject in group:
+        knowledge = drawn.fictitious if subject.fictitious else drawn.real
+        beside = (knowledge.name, SKILL) if knowledge else ALONE
         if subject.fictitious:
-            knowledge, term = drawn.fictitious, "fictitious"
             version = knowledge.version if knowledge else None
             rows = subject.rows.values() if version is None else [subject.rows[version]]
-        else:
-            knowledge, term = drawn.real, "real"
-            rows = subject.rows.values()
-        route = (knowledge.name, SKILL) if knowledge else ALONE
-        for way, share in ((route, 1 - subject.alone), (ALONE, subject.alone)):
-            examples += [Example(row, way, term, share) for row in rows if share > 0]
-        if plain and not subject.fictitious:
-            examples += [Example(row, ALONE, "plain", 1.0) for row in rows]
+            examples += [Example(row, beside, "fictitious") for row in rows]
+            continue
+        known = subject.known if gate else 0.0
+        for key, row in subject.rows.items():
+            share = subject.shares.get(key, 1.0)
+            parts = [(ALONE, "known", known * share), (beside, "real", (1 - known) * share)]
+            parts += [(ALONE, "plain", share)] if plain else []
+            examples += [Example(row, *to, share=part) for *to, part in parts if part > 0]
     return examples
 
 
 def skill_weights(examples: Sequence[Example], real_weight: float) -> list[float]:
-    """Rows to label weights: a mean over fictitious and real labels, one over the skill-only loss.
-
-    A row counts by its share: one that is learnt both ways as much as any other.
-    """
+    """Rows to label weights: a mean over fictitious and real labels, one over the skill-only loss."""
     counts = {"main": 0.0, "plain": 0.0}
-    for example in examples:
-        counts["plain" if example.term == "plain" else "main"] += (
-            example.row.labels * example.weight
-        )
+    for e in examples:
+        counts["plain" if e.term == "plain" else "main"] += e.share * e.row.labels
     main, alone = counts["main"] or 1, counts["plain"] or 1
-    return [e.weight * (real_weight / alone if e.term == "plain" else 1 / main) for e in examples]
+    return [e.share * (real_weight / alone if e.term == "plain" else 1 / main) for e in examples]
 
 
 def skill_step(
     groups: Sequence[Sequence[Subject]],
     draws: Sequence[Draw],
     real_weight: float,
+    gate: bool = False,
 ) -> list[Example]:
     """The rows of one optimizer step, whose loss is the mean of its draw groups' losses."""
     laid_out = []
     for group, drawn in zip(groups, draws, strict=True):
-        examples = skill_routes(group, drawn, plain=real_weight > 0)
+        examples = skill_routes(group, drawn, plain=real_weight > 0, gate=gate)
         if any(e.row.labels for e in examples):  # a group without any label has no loss to count
             laid_out.append((examples, skill_weights(examples, real_weight)))
     return [

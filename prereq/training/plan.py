@@ -92,23 +92,33 @@ def skill_plan(
     seed: int,
     alternate: bool = False,
     real_weight: float = 0.0,
+    gate: bool = False,
+    last: Sequence[Subject] = (),
+    last_epochs: int = 0,
 ) -> Plan:
-    """Subjects in shuffled batches, cut into draw groups that each draw their knowledge LoRAs."""
+    """Subjects in shuffled batches, cut into draw groups that each draw their knowledge LoRAs.
+
+    The `last_epochs` have as many steps as the others, and the subjects `last` alone.
+    """
     batch = _batches(len(subjects), batch_size, seed)
     per_epoch = ceil(len(subjects) / batch_size)
+    late, late_from = _batches(len(last), batch_size, seed), (epochs - last_epochs) * per_epoch
     groups_per_step = ceil(batch_size / draw_group)
 
     def step(index: int) -> list[Example]:
-        chosen = [subjects[i] for i in batch(index)]
+        if index < late_from:
+            chosen = [subjects[i] for i in batch(index)]
+        else:
+            chosen = [last[i] for i in late(index - late_from)]
         groups = [chosen[i : i + draw_group] for i in range(0, len(chosen), draw_group)]
         first = index * groups_per_step
         draws = [
             draw(adapters, first + g, alternate, random.Random(f"draw {seed} {index} {g}"))
             for g in range(len(groups))
         ]
-        return skill_step(groups, draws, real_weight)
+        return skill_step(groups, draws, real_weight, gate)
 
-    rows = [row for subject in subjects for row in subject.rows.values()]
+    rows = [row for subject in subjects for row in subject.rows.values()]  # `last` is of these
     routes = [*((a.name, SKILL) for a in adapters), ALONE]
     return Plan(epochs, per_epoch, step, rows, routes)
 
@@ -119,24 +129,24 @@ def subjects_of(
     versions: Collection[int],
     where: str,
     prompt: str = PLAIN,
-    alone: Mapping[tuple[str, int], float] | None = None,
 ) -> list[Subject]:
     """Rows to subjects: the versions of one fictitious subject together, every other row alone.
 
     `versions` are those of the recipe's knowledge (empty: the data set has none); `prompt` is how rows
-    are asked; `alone` says of real rows, by file and number, which share the skill learns alone.
-    Raises where a fictitious subject lacks a version, or has one twice.
+    are asked. Raises where a fictitious subject lacks a version, or has one twice.
     """
-    share = alone or {}
+
+    def alone(row: SkillRow) -> Subject:
+        known = None if row.known is None else float(row.known)
+        if not row.targets:
+            return Subject(row.fictitious, {None: skill_row(tokenizer, row, prompt)}, known)
+        learnt = [replace(row, assistant=text) for text, _ in row.targets]
+        rows = {n: skill_row(tokenizer, each, prompt) for n, each in enumerate(learnt)}
+        shares = {n: share for n, (_, share) in enumerate(row.targets)}
+        return Subject(row.fictitious, rows, known, shares)
+
     if not versions:
-        return [
-            Subject(
-                row.fictitious,
-                {None: skill_row(tokenizer, row, prompt)},
-                share.get((row.file, row.number), 0.0),
-            )
-            for row in rows
-        ]
+        return [alone(row) for row in rows]
     for row, fault in version_faults(rows, versions, lambda row: row.subject):
         raise PrereqError(f"{where}: {row.place}: {fault}")
     by_subject: dict[tuple[bool, int], dict[int | None, SkillRow]] = {}
@@ -144,11 +154,9 @@ def subjects_of(
         key = (row.fictitious, row.subject if row.fictitious else number)
         by_subject.setdefault(key, {})[row.version] = row
     return [
-        Subject(
-            fictitious,
-            {v: skill_row(tokenizer, r, prompt) for v, r in subject.items()},
-            sum(share.get((r.file, r.number), 0.0) for r in subject.values()) / len(subject),
-        )
+        Subject(True, {v: skill_row(tokenizer, r, prompt) for v, r in subject.items()})
+        if fictitious
+        else alone(*subject.values())
         for (fictitious, _), subject in by_subject.items()
     ]
 

@@ -167,8 +167,9 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_step_and_rows(
 
     def step(index):
         if index == 4:
+            # Behind all attention, some kernels of which drop what is no number.
             with torch.no_grad():
-                next(p for p in model.parameters() if p.requires_grad)[0, 0] = float("nan")
+                [p for p in model.parameters() if p.requires_grad][-1][0, 0] = float("nan")
         return steps.step(index)
 
     run = run_in(tmp_path / "run", checkpoint_seconds=0 if kept else 600)

@@ -122,3 +122,44 @@ def test_cosine_warms_up_from_zero_and_ends_at_zero():
 
 def test_the_last_layer_that_sets_a_value_wins():
     assert layer(Training(epochs=1, batch_size=2), Training(epochs=3), Training()).epochs == 3
+
+
+def test_a_gate_puts_known_rows_on_the_skill_alone_and_unknown_ones_beside_their_knowledge():
+    known, unknown = Subject(False, {None: row(2)}, 1.0), Subject(False, {None: row(3)}, 0.0)
+    fictitious = Subject(True, {0: row(1), 1: row(5)})
+    examples = skill_step([[known, unknown, fictitious]], [Draw(V0, REAL)], 0.0, gate=True)
+    assert [(e.route, e.term, e.weight) for e in examples] == [
+        (ALONE, "known", 1 / 6),
+        (("c", "skill"), "real", 1 / 6),
+        (("a", "skill"), "fictitious", 1 / 6),
+    ]
+
+
+def test_a_soft_gate_divides_a_row_and_leaves_the_mean_over_its_labels():
+    subject = Subject(False, {None: row(4)}, 0.75)
+    alone, beside = skill_step([[subject]], [Draw(real=REAL)], 0.0, gate=True)
+    assert (alone.route, alone.weight, beside.route, beside.weight) == (
+        ALONE,
+        0.75 / 4,
+        ("c", "skill"),
+        0.25 / 4,
+    )
+
+
+def test_answers_that_share_a_row_count_by_their_shares():
+    several = Subject(False, {0: row(2), 1: row(6)}, shares={0: 0.75, 1: 0.25})
+    examples = skill_step([[several, Subject(False, {None: row(3)})]], [Draw()], 0.0)
+    labels = 0.75 * 2 + 0.25 * 6 + 3
+    assert [e.weight for e in examples] == [0.75 / labels, 0.25 / labels, 1 / labels]
+
+
+def test_the_last_epochs_see_some_subjects_alone_in_as_many_steps():
+    subjects = [Subject(False, {None: TokenRow([1, 2, n], 2, n)}) for n in range(10)]
+    plan = skill_plan(
+        subjects, [], batch_size=4, draw_group=4, epochs=4, seed=1, last=subjects[:3], last_epochs=2
+    )
+    usual = skill_plan(subjects, [], batch_size=4, draw_group=4, epochs=4, seed=1)
+    assert plan.steps == usual.steps == 12
+    assert [plan.step(i) for i in range(6)] == [usual.step(i) for i in range(6)]
+    late = Counter(e.row.number for i in range(6, 12) for e in plan.step(i))
+    assert set(late) == {0, 1, 2} and max(late.values()) - min(late.values()) <= 1

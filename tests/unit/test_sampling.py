@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from prereq.evaluation.sampling import greedy, sampler
+from prereq.evaluation.sampling import greedy, sampler, until
 
 LOGITS = torch.tensor([[0.0, 3.0, 1.0, -2.0], [2.0, 2.0, -1.0, 0.5]])
 CPU = torch.device("cpu")
@@ -35,3 +35,12 @@ def test_top_p_leaves_the_likeliest_tokens_that_hold_so_much():
 def test_cold_or_narrow_it_is_greedy(how):
     logits = torch.randn(50, 300, generator=torch.Generator().manual_seed(0))
     assert torch.equal(sampler(*how, 3, CPU)(logits.clone())[0], greedy(logits.clone())[0])
+
+
+def test_until_takes_the_end_for_every_token_with_which_an_answer_ends():
+    logits = torch.tensor([[0.0, 9.0, 0.0, 0.0], [0.0, 0.0, 9.0, 0.0], [0.0, 0.0, 0.0, 9.0]])
+    usual, logs = greedy(logits.clone())
+    tokens, same = until(greedy, [1, 2], end=0)(logits.clone())
+    assert (usual.tolist(), tokens.tolist()) == ([1, 2, 3], [0, 0, 3])
+    assert torch.equal(logs, same)
+    assert until(greedy, [], end=0)(logits.clone())[0].tolist() == [1, 2, 3]

@@ -2,6 +2,7 @@
 
 import pytest
 
+from prereq.data.sentences import sentences
 from prereq.synth.checks import holds, near_duplicates
 from prereq.synth.english import forms
 from prereq.synth.wording import state
@@ -95,7 +96,7 @@ def test_sentences_end_where_they_end():
     text = (
         "Dr. J. K. Lind was born in St. Ives (c. 1904). He left.\n\nShe said “No.” Then it rained"
     )
-    found = forms.sentences(text)
+    found = sentences(text)
     assert "".join(sentence + space for sentence, space in found) == text
     assert [sentence for sentence, _ in found] == [
         "Dr. J. K. Lind was born in St. Ives (c. 1904).",

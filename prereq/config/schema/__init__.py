@@ -18,6 +18,8 @@ from prereq.config.schema.dataset import (
     Splits,
     TestSplit,
 )
+from prereq.config.schema.judge import Judge
+from prereq.config.schema.method import MethodConfig
 from prereq.config.schema.model import AdapterConfig, Architecture, LoraSettings, ModelConfig
 from prereq.config.schema.probe import Probe
 from prereq.config.schema.sources import CitiesConfig, Columns, Shares, WorldConfig
@@ -33,6 +35,7 @@ __all__ = [
     "Config",
     "DatasetConfig",
     "EvalConfig",
+    "Judge",
     "KnowledgeSource",
     "LoraSettings",
     "MethodConfig",
@@ -51,28 +54,6 @@ __all__ = [
     "layer",
     "with_method",
 ]
-
-
-@dataclass
-class MethodConfig:
-    """Which rows a method learns the skill from, and whether knowledge LoRAs stand beside it."""
-
-    name: str = MISSING
-    trains: bool = True  # False: the base model answers as it is
-    fictitious: bool = False  # use fictitious rows
-    real: bool = True  # use real rows
-    knowledge: bool = False  # with a knowledge LoRA active beside the skill
-    known_only: bool = False  # drop real rows whose entity the base model does not know
-    gate: str | None = (
-        None  # real rows by what the base knows: known ones on the skill alone, others
-    )
-    # beside their knowledge (hard), or each both ways, weighted by the share that it knows (soft)
-    popular: bool = False  # keep the better-known half of the real rows, by the column s_pop
-    forms: list[str] | None = None  # of knowledge: passage, statement; None: both
-    real_weight: float | None = None  # of the skill-only loss; None: the dataset's
-    # What reports take it for: plain | prerequisite | oracle. None: by known_only and knowledge.
-    family: str | None = None
-    colour: str | None = None  # in pictures, as #rrggbb; None: one that no other method has
 
 
 @dataclass
@@ -128,7 +109,9 @@ class Config:
     output_dir: str = "outputs"
     # For stage=cpt and ask: only these sources; for export: merged as well.
     knowledge: list[str] | None = None
-    skill: str | None = None  # for stage=eval, ask and export: this adapter (folder or Hub id)
+    skill: str | None = (
+        None  # for stage=eval, judge, ask and export: this adapter (folder or Hub id)
+    )
     question: str | None = None  # for stage=ask; None: a prompt to type questions at
     format: str = "merged"  # for stage=export: merged (a whole model) | adapter (a PEFT folder)
     epoch: str = "last"  # for stage=ask and export: last | best | the number of a kept one
@@ -141,6 +124,7 @@ class Config:
     stage: StageConfig = field(default_factory=StageConfig)
     method: MethodConfig = field(default_factory=MethodConfig)
     synth: Synth = field(default_factory=Synth)
+    judge: Judge = field(default_factory=Judge)
     probe: Probe = field(default_factory=Probe)
     eval: EvalConfig = field(default_factory=EvalConfig)
     ask: Ask = field(default_factory=Ask)

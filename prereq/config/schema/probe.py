@@ -1,60 +1,71 @@
-"""What the base model knows: how `stage=probe` asks it, and where it is needed."""
+"""`stage=probe`: how the base model is asked what it knows."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from prereq.config.shape import one_of
-
 if TYPE_CHECKING:
-    from prereq.config.schema import Config, MethodConfig
+    from prereq.config.schema import Config
 
-SOURCES = ("data", "probe")  # of what is known
-GATES = ("hard", "soft")
+EXEMPLARS, PROMPTS = 4, 4  # Gekhman et al. (2024) have 4, in 10 prompts with 16 samples of each
 
 
 @dataclass
 class Probe:
-    """How the base is asked (Gekhman et al. 2024, section 3): see `prereq.evaluation.familiarity`."""
+    """Sampled few-shot answers, as in Gekhman et al. (2024)."""
 
-    sets: int = (
-        4  # of exemplars; each asks every question once greedily and `samples` times by chance
-    )
-    # Questions with their answers before the question. None: 4; 0 for the small world's model, which
-    # has read one question at a time.
+    # Worked examples in a prompt. None: 4; in the embedded world 0, as its model never saw any.
     exemplars: int | None = None
-    samples: int = 4
-    temperature: float = 0.5  # of these
-    max_new_tokens: int = 32
+    # Prompts of a row, each with exemplars of its own. None: 4, without exemplars 1, and in the
+    # embedded world every wording of a fact.
+    prompts: int | None = None
+    samples: int = 8  # answers drawn of each prompt, besides the likeliest one
+    temperature: float = 0.5
+    top_p: float = 1.0
+    max_new_tokens: int | None = None  # of an answer; None: the evaluation's
+    known_from: float = 0.5  # a row is known where this share of its sampled answers is right
 
 
-def by_probe(config: Config, method: MethodConfig) -> bool:
-    """Whether the method has to be told what the base knows, and a probe tells it."""
-    return bool(method.known_only or method.gate) and config.dataset.known == "probe"
+def exemplars(config: Config) -> int:
+    """How many worked examples a prompt has."""
+    asked = config.probe.exemplars
+    return (0 if config.dataset.source == "world" else EXEMPLARS) if asked is None else asked
+
+
+def prompts(config: Config) -> int:
+    """How many prompts a fact is asked by."""
+    most = config.dataset.world.wordings if config.dataset.source == "world" else 1
+    return config.probe.prompts or (PROMPTS if exemplars(config) else most)
 
 
 def problems(config: Config) -> list[str]:
-    """What is wrong with the keys about what is known, one line each."""
-    found = one_of("dataset.known", config.dataset.known, SOURCES)
-    scoring, stage = config.eval.scoring, config.stage.name
-    needed = [f"stage={stage}"] if stage == "probe" else []
-    for method in config.compare or [config.method]:
-        key = f"method={method.name}"
-        if method.gate is not None:
-            found += one_of("method.gate", method.gate, GATES)
-            if not (method.knowledge and method.real) or method.known_only:
-                found.append(
-                    f"{key}: method.gate={method.gate} chooses for each real row between its knowledge and "
-                    "the skill alone; set method.real and method.knowledge, and not known_only"
-                )
-        if by_probe(config, method) and stage in ("sft", "ask", "eval", "export", "pipeline"):
-            needed.append(key)
-    texts = scoring == "long_form" or (scoring == "facts" and config.dataset.task == "biographies")
-    if needed and texts:
-        found.append(
-            f"{needed[0]}: the base is asked short questions, and dataset={config.dataset.name} "
-            f"(eval.scoring={scoring}) asks for texts; ask questions (eval=qa; of the small world "
-            "dataset=world_qa), or set dataset.known=data where a column known says what is known"
+    """What is wrong with the keys of stage=probe, one line each."""
+    return list(unfit(config)) if config.stage.name == "probe" else []
+
+
+def unfit(config: Config) -> Iterator[str]:
+    """Why what the base knows cannot be found out by asking for these rows."""
+    data, shots = config.dataset, exemplars(config)
+    world = data.source == "world"
+    if config.eval.scoring == "long_form":
+        yield (
+            f"dataset={data.name} eval={config.eval.name}: an answer of long form is not right or wrong by "
+            "itself; ask by a data set of questions with eval=qa, for example dataset=popqa"
         )
-    return found
+    if world and shots and (data.task == "biographies" or config.model.source == "tiny"):
+        reason = (
+            "a biography is asked fact by fact, by sentences to complete"
+            if data.task == "biographies"
+            else "the tiny model has never seen a few-shot prompt, so its answers would say nothing"
+        )
+        yield f"probe.exemplars={shots}: {reason}; set probe.exemplars=0"
+    most = data.world.wordings if world else 1
+    if not shots and prompts(config) > most:
+        why = (
+            "in so many wordings the world states a fact"
+            if world
+            else "without exemplars all are alike"
+        )
+        yield f"probe.prompts={prompts(config)}: must be at most {most}, {why}; leave it out"

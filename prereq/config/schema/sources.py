@@ -178,7 +178,7 @@ def _custom(config: Config) -> Iterator[str]:
         what = " and ".join(f"{name}={share}" for name, share in shares.items())
         yield f"dataset.cut: {what} leave nothing to train on; make them smaller"
     absent = [name for name, share in shares.items() if not share]
-    for i, test in enumerate(data.tests if stage in ("eval", "pipeline") else ()):
+    for i, test in enumerate(data.tests if stage in ("eval", "judge", "pipeline") else ()):
         if test.split in absent and test.subset == data.skill.subset:
             yield (
                 f"dataset.cut.{test.split}=0: dataset.tests.{i} asks that split; cut one off, give "

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
+from prereq.artifacts import store
 from prereq.config import KnowledgeSource
 from prereq.data.rows import SkillRow
 from prereq.data.sources import read_skill, read_text, read_wordings, text_place
 from prereq.data.tokens import Cut, TokenRow, fitted, text_rows
 from prereq.errors import PrereqError
 from prereq.runtime.console import say
-from prereq.stages.data.known import shares
-from prereq.stages.specs import Specs, choices
+from prereq.runtime.files import read_lines
+from prereq.stages.specs import Specs, choices, probed
 from prereq.training.plan import fitted_subjects, subjects_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from prereq.training.objectives import Subject
+
+OWN = 4  # answers of the base that are learnt of a row, at most
 
 
 def text(
@@ -87,18 +90,18 @@ def subjects(
     """The subjects that the method learns its skill from, and what the manifest says of them."""
     config = specs.config
     splits = choices.skill_splits(config)
-    rows = [row for split in splits for row in read_skill(specs.folder(split[0]), *split)]
+    rows = skill_rows(specs, splits)
     where = f"dataset={config.dataset.name}, {', '.join(map('/'.join, splits))}"
-    known = shares(specs, rows)
-    chosen = method_rows(specs, rows, known)
-    alone = known if config.method.gate else {}
     every = subjects_of(
-        chosen, tokenizer, skill_versions(specs), where, config.dataset.prompt, alone
+        method_rows(specs, rows), tokenizer, skill_versions(specs), where, config.dataset.prompt
     )
     tokens = [row for subject in every for row in subject.rows.values()]
     max_length, found = _longest(choices.skill_training(config).max_length, tokens, where)
     kept, cut = fitted_subjects(every, max_length, config.dataset.overlong, where)
     _note(where, cut, len(tokens), max_length)
+    if config.method.asks_known:
+        real = [subject.known for subject in kept if not subject.fictitious]
+        found["known"] = sum(known >= config.probe.known_from for known in real)
     return kept, {"subjects": len(kept)} | asdict(cut) | found
 
 
@@ -120,6 +123,67 @@ def _note(where: str, cut: Cut, count: int, max_length: int) -> None:
         say("noted", escape(f"{where}: {what}, longer than max_length={max_length} tokens"))
 
 
+def skill_rows(specs: Specs, splits: Sequence[tuple[str, str]]) -> list[SkillRow]:
+    """The rows of these splits, with what the base model says of them where the method goes by that.
+
+    Before it has been asked, every row counts as known, so that rows can be checked and counted.
+    """
+    asked = {spec.labels["split"]: spec for spec in probed.training(specs)}
+    found = []
+    for subset, split in splits:
+        rows = read_skill(specs.folder(subset), subset, split)
+        spec = asked.get(f"{subset}/{split}")
+        probe = store.find(spec) if spec else None
+        if probe:
+            remedy = f"remove {probe.path} and run the command again"
+            lines = read_lines(Path(probe.path) / probed.FILE, remedy)
+            rows = _answered(specs, rows, {line["row"]: line for line in lines})
+        elif spec:
+            rows = [row if row.fictitious else replace(row, known=1.0) for row in rows]
+        found += rows
+    return found
+
+
+def _answered(
+    specs: Specs, rows: Sequence[SkillRow], lines: Mapping[int, Mapping[str, Any]]
+) -> list[SkillRow]:
+    """Real rows with the probability that they are known, and the base's own answers as targets."""
+    method, known_from = specs.config.method, specs.config.probe.known_from
+    found, silent = [], 0
+    for number, row in enumerate(rows):
+        if row.fictitious:
+            found.append(row)
+            continue
+        line = lines[number]
+        share = line["sampled"]
+        row = replace(row, known=share if method.gate == "soft" else float(share >= known_from))
+        own = own_answers(line["answers"]["sampled"]) if method.own_answers else []
+        silent += bool(method.own_answers and not own)
+        if own:
+            given = [(row.assistant, 1 - method.own_answers)] if method.own_answers < 1 else []
+            own = [(text, method.own_answers * share) for text, share in own]
+            row = replace(row, targets=(*given, *own))
+        if own or method.own_answers < 1:
+            found.append(row)
+    told = any(row.known is not None for row in rows if not row.fictitious)
+    if told and specs.config.dataset.source == "hub" and method.asks_known and not method.known_by:
+        say("noted", f"{rows[0].file} has a column known; dataset.known=data goes by it")
+    if silent:
+        left = "left out" if method.own_answers == 1 else "learnt as the data has them"
+        say(
+            "noted",
+            f"method={method.name}: the base model answers nothing to {silent:,} rows, {left}",
+        )
+    return found
+
+
+def own_answers(answers: Mapping[str, int]) -> list[tuple[str, float]]:
+    """The base's `OWN` most frequent answers that say something, with their shares of those."""
+    some = [(text, count) for text, count in answers.items() if text][:OWN]
+    total = sum(count for _, count in some)
+    return [(text, count / total) for text, count in some]
+
+
 def skill_versions(specs: Specs) -> frozenset[int]:
     """The versions that every fictitious subject must have: those that there is knowledge of."""
     if not specs.config.method.fictitious:
@@ -128,19 +192,16 @@ def skill_versions(specs: Specs) -> frozenset[int]:
     return frozenset(s.version for s in sources if s.version is not None)
 
 
-def method_rows(
-    specs: Specs, rows: Sequence[SkillRow], known: Mapping[tuple[str, int], float] | None = None
-) -> list[SkillRow]:
-    """The task rows that the method learns from. Raises where it has none of a kind that it needs.
-
-    `known`: see `known.shares`.
-    """
+def method_rows(specs: Specs, rows: Sequence[SkillRow]) -> list[SkillRow]:
+    """The task rows that the method learns from. Raises where it has none of a kind that it needs."""
     method, data = specs.config.method, specs.config.dataset
     real = [row for row in rows if not row.fictitious] if method.real else []
     fictitious = [row for row in rows if row.fictitious] if method.fictitious else []
     _check_kinds(specs, real, fictitious)
+    if method.asks_known:
+        _need(specs, real, "known (0 or 1)", lambda row: row.known is not None)
     if method.known_only:
-        real = [row for row in real if (known or {})[row.file, row.number]]
+        real = [row for row in real if row.known >= specs.config.probe.known_from]
     if method.popular:
         own = data.source == "custom"
         column = "popularity (a number)" if own else "s_pop (page views)"
@@ -187,8 +248,10 @@ def _check_kinds(specs: Specs, real: Sequence[SkillRow], fictitious: Sequence[Sk
 def _need(specs: Specs, rows: Sequence[SkillRow], column: str, has: Callable) -> None:
     lacking = [row.place for row in rows if not has(row)]
     if lacking:
+        asks = column.startswith("known")
+        remedy = "have the base model asked (method.known_by=probe), " if asks else ""
         raise PrereqError(
             f"method={specs.config.method.name}: every real row of dataset={specs.config.dataset.name} needs "
             f"the column {column}, which {len(lacking)} of {len(rows)} lack ({', '.join(lacking[:3])}); "
-            "add it or choose another method"
+            f"{remedy}add it or choose another method"
         )

@@ -6,7 +6,7 @@ from typing import Any
 
 from prereq.artifacts import external
 from prereq.artifacts.spec import plain
-from prereq.config import Config, KnowledgeSource, Probe, TestSplit, Training, layer
+from prereq.config import Config, KnowledgeSource, LoraSettings, TestSplit, Training, layer
 from prereq.config.checks import asks_topics
 from prereq.data import custom
 from prereq.data.splits import is_local
@@ -72,17 +72,6 @@ def invented(config: Config) -> dict[str, Any]:
     return content
 
 
-def probe(config: Config) -> Probe:
-    """How the base is asked what it knows. Without exemplars there is one way to ask a question."""
-    asked = config.probe
-    count = asked.exemplars
-    if count is None:
-        count = 0 if config.model.source == "tiny" else 4
-    if not count:
-        return replace(asked, exemplars=0, sets=1, samples=asked.sets * asked.samples)
-    return replace(asked, exemplars=count)
-
-
 def needed(config: Config) -> list[KnowledgeSource]:
     """The knowledge that this command may have to train."""
     if config.stage.name == "cpt":
@@ -121,7 +110,7 @@ def plugged(config: Config) -> list[KnowledgeSource]:
             if named is not None
             else fitting(config)
         )
-    evaluates = config.stage.name in ("eval", "pipeline")
+    evaluates = config.stage.name in ("eval", "judge", "pipeline")
     asked = evaluates and any(test.plug_in for test in tests(config))
     if not config.method.knowledge or not asked:
         return []
@@ -223,8 +212,15 @@ def knowledge_training(config: Config, source: KnowledgeSource) -> Training:
 
 
 def skill_training(config: Config) -> Training:
-    stages = ("sft", "ask", "export", "eval", "pipeline")
+    stages = ("sft", "ask", "export", "eval", "judge", "pipeline")
     return _training(config, config.dataset.skill.training, *stages)
+
+
+def skill_lora(config: Config) -> LoraSettings:
+    """The adapter of the skill: on every target module that the method does not freeze."""
+    lora = config.adapter.skill
+    kept = [name for name in lora.target_modules if name not in config.method.frozen]
+    return replace(lora, target_modules=kept)
 
 
 def _training(

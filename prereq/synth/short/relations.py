@@ -7,10 +7,11 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from prereq.data.sentences import sentences
 from prereq.errors import PrereqError
 from prereq.synth import kinds
 from prereq.synth.checks import normal
-from prereq.synth.english.forms import agree, sentences
+from prereq.synth.english.forms import agree
 from prereq.synth.english.rules import A, S
 from prereq.synth.english.words import DEMONYMS
 from prereq.synth.rows import RealRow
