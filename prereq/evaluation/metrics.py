@@ -1,7 +1,8 @@
 """The metrics of generated texts. A new one is one function and one line in `metrics_of`.
 
 A metric gives a value for each row: of a generation (a line of `generations.jsonl`) and its reference
-rows (one real row, or a fictitious subject's versions).
+rows (one real row, or a fictitious subject's versions). The score is the mean of these values, or, where
+a metric says what they are out of, the ratio of two sums.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,12 +21,14 @@ class Metric:
     """A name, what its values are, which of them are better, and how to find them.
 
     `values(generations, rows)` returns one value a generation; None where the engine does not tell.
+    `out_of`, likewise, returns what the values' sum is divided by the sum of; None: by their number.
     """
 
     name: str
     unit: str  # share: in [0, 1], shown in percent · count · nats
     better: str  # higher | lower | neither
     values: Callable[[Sequence[dict], Sequence[Rows]], list[float] | None]
+    out_of: Callable[[Sequence[dict], Sequence[Rows]], list[float]] | None = None
 
 
 def scorer(scoring_rule: str, values: Mapping[str, Sequence[str]]) -> Scorer:
@@ -47,8 +50,11 @@ def scorer(scoring_rule: str, values: Mapping[str, Sequence[str]]) -> Scorer:
     return facts
 
 
-def metrics_of(scoring_rule: str, right: Scorer) -> list[Metric]:
-    """The metrics of a kind of scoring (`eval.scoring`), the one that selects first."""
+def metrics_of(scoring_rule: str, right: Scorer, abstentions: Sequence[str] = ()) -> list[Metric]:
+    """The metrics of a kind of scoring (`eval.scoring`), the one that selects first.
+
+    `abstentions` are the phrases by which an answer is declined (`eval.abstentions`).
+    """
     accuracy = Metric("accuracy", "share", "higher", partial(_each, right))
     ended = Metric("ended", "share", "higher", _ended)
     if scoring_rule == "long_form":
@@ -59,11 +65,35 @@ def metrics_of(scoring_rule: str, right: Scorer) -> list[Metric]:
     return [
         accuracy,
         Metric("accuracy_published", "share", "higher", partial(_each, _against(published))),
-        Metric("abstained", "share", "neither", partial(_each, _abstained)),
-        Metric("wrong", "share", "lower", partial(_each, partial(_wrong, right))),
-        Metric("strict_match", "share", "higher", partial(_each, _against(scoring.strict_match))),
-        Metric("f1", "share", "higher", partial(_each, _against(scoring.f1))),
+        *three_way(abstentions),
+        Metric("squad_em", "share", "higher", partial(_each, _against(scoring.squad_em))),
+        Metric("squad_f1", "share", "higher", partial(_each, _against(scoring.squad_f1))),
         ended,
+    ]
+
+
+def three_way(abstentions: Sequence[str]) -> list[Metric]:
+    """Shares right, wrong and not attempted, the share right of those attempted, and SimpleQA's F1.
+
+    F1 is the harmonic mean of the share right of all and of those attempted (Wei et al. 2024, section 3):
+    twice the number right, out of the number of questions plus the number attempted.
+    """
+
+    def counted(worth: Mapping[str, float]) -> Callable[[Sequence[dict], Sequence[Rows]], list]:
+        def value(text: str, rows: Rows) -> float:
+            return worth.get(scoring.grade(text, accepted(rows), abstentions), 0.0)
+
+        return partial(_each, value)
+
+    right, wrong, not_attempted = scoring.RIGHT, scoring.WRONG, scoring.NOT_ATTEMPTED
+    attempted = {right: 1.0, wrong: 1.0}
+    both = counted({right: 2.0, wrong: 2.0, not_attempted: 1.0})
+    return [
+        Metric("right", "share", "higher", counted({right: 1.0})),
+        Metric("wrong", "share", "lower", counted({wrong: 1.0})),
+        Metric("not_attempted", "share", "neither", counted({not_attempted: 1.0})),
+        Metric("right_of_attempted", "share", "higher", counted({right: 1.0}), counted(attempted)),
+        Metric("simpleqa_f1", "share", "higher", counted({right: 2.0}), both),
     ]
 
 
@@ -87,14 +117,6 @@ def _each(value: Scorer, generations: Sequence[dict], rows: Sequence[Rows]) -> l
 
 def _against(match: Callable[[str, Sequence[str]], float]) -> Scorer:
     return lambda text, rows: float(match(text, accepted(rows)))
-
-
-def _abstained(text: str, rows: Rows) -> float:
-    return float(scoring.abstained(text))
-
-
-def _wrong(right: Scorer, text: str, rows: Rows) -> float:
-    return 1 - right(text, rows) - _abstained(text, rows)
 
 
 def _ended(generations: Sequence[dict], rows: Sequence[Rows]) -> list[float]:

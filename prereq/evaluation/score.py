@@ -1,13 +1,16 @@
 """From stored generations to a table of scores with intervals: pure functions of rows."""
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
-from prereq.config import TestSplit
+from prereq.config import EvalConfig, TestSplit
 from prereq.data.rows import SkillRow
+from prereq.evaluation import statistics
 from prereq.evaluation.metrics import CONFIDENCE, Scorer, accepted, metrics_of
 from prereq.evaluation.requests import Item
-from prereq.evaluation.statistics import auroc, interval
+from prereq.evaluation.scoring import grade
 
 QUESTIONS = ("qa", "final_answer")  # kinds of scoring
 GROUPED = ("type", "prop", "s_pop")  # columns of questions
@@ -35,31 +38,42 @@ def table(
     generations: Sequence[dict],
     items: Mapping[str, Sequence[Item]],
     tests: Sequence[TestSplit],
-    scoring_rule: str,
+    settings: EvalConfig,
     right: Scorer,
     epochs: Mapping[str, int],
     versions: Mapping[str, int | None],
-    resamples: int,
 ) -> dict:
-    """`{"scores": rows of the long table, "curve": accuracy by epoch, "rows": each row's value}`.
+    """`{"scores": rows of the long table, "rows": the values behind each, "curve": accuracy by epoch,
+    "coverage": accuracy of the most confident answers, "asked": split → digest of its questions}`.
 
     Shares are in percent. A split at the last epoch, where it was scored at its best as well, is
     called `<split>_last`.
     """
-    metrics = metrics_of(scoring_rule, right)
+    metrics = metrics_of(settings.scoring, right, settings.abstentions)
+    asks_questions = settings.scoring in QUESTIONS
     scores: list[dict] = []
     curve: list[dict] = []
-    by_row: dict[str, list[float]] = {}
+    by_row: list[dict] = []
+    coverage: list[dict] = []
     confidence: dict[str, list[float]] = {}
 
     def add(
-        name: str, split: str, values: Sequence[float], knowledge: str = "", unit: str = "share"
+        name: str,
+        split: str,
+        values: Sequence[float],
+        knowledge: str = "",
+        unit: str = "share",
+        out_of: Sequence[float] | None = None,
     ) -> None:
-        low, high = interval(values, resamples, shares=unit == "share")
-        scale = 100 if unit == "share" else 1
-        row = {"knowledge": knowledge, "split": split, "metric": name, "unit": unit}
-        row |= {"value": scale * fmean(values), "low": scale * low, "high": scale * high}
-        scores.append(row | {"n": len(values)})
+        if out_of is not None and not sum(out_of):
+            return  # a share of nothing: no answer was attempted
+        bounds = statistics.interval(
+            values, settings.bootstrap, shares=unit == "share", out_of=out_of
+        )
+        value = fmean(values) if out_of is None else sum(values) / sum(out_of)
+        place = {"knowledge": knowledge, "split": split, "metric": name}
+        scores.append(place | _score(value, bounds, unit, len(values)))
+        by_row.append(place | {"values": values, "out_of": out_of})
 
     for test in tests:
         mine = [g for g in generations if g["split"] == test.name]
@@ -74,49 +88,107 @@ def table(
                 names.append(f"{test.name}_last")
             for name in names if not test.plug_in else ():
                 for metric in metrics:
-                    add(metric.name, name, metric.values(here, rows), unit=metric.unit)
-                for group, own in _groups(rows, values) if scoring_rule in QUESTIONS else ():
+                    found, out_of = metric.values(here, rows), None
+                    if metric.out_of is not None:
+                        out_of = metric.out_of(here, rows)
+                    add(metric.name, name, found, unit=metric.unit, out_of=out_of)
+                for group, own in _groups(rows, values) if asks_questions else ():
                     add("accuracy", f"{name}/{group}", own)
-                by_row[name] = values
                 if (sure := CONFIDENCE.values(here, rows)) is not None:
                     confidence[name] = sure
+                    add(CONFIDENCE.name, name, sure)
+                    for row in _calibration(name, sure, values) if asks_questions else ():
+                        scores.append(row)
+                    if asks_questions:
+                        points = statistics.coverage_curve(sure, values)
+                        coverage += [
+                            {"split": name, "coverage": 100 * share, "accuracy": 100 * value}
+                            for share, value in points
+                        ]
         if test.plug_in:
             for knowledge in sorted({g["knowledge"] for g in mine}):
                 own, other = _plugged(mine, items[test.name], knowledge, versions, right)
                 add("own", test.name, own, knowledge)
                 if other:  # the subjects have other versions
                     add("other", test.name, other, knowledge)
-    for name, values in confidence.items():
-        add(CONFIDENCE.name, name, values)
     for known in (t.name for t in tests if t.role == "known" and t.name in confidence):
         for unseen in (t.name for t in tests if t.role == "unseen" and t.name in confidence):
-            value = 100 * auroc(confidence[known], confidence[unseen])
-            row = {"knowledge": "", "split": f"{known}_against_{unseen}", "unit": "share"}
-            row |= {"metric": "confidence_auroc", "value": value, "low": None, "high": None}
-            scores.append(row | {"n": len(confidence[known]) + len(confidence[unseen])})
-    return {"scores": scores, "curve": curve, "rows": by_row}
+            sides = confidence[known], confidence[unseen]
+            scores.append(_auroc(f"{known}_against_{unseen}", *sides))
+    asked = {test.name: _digest(items[test.name]) for test in tests}
+    return {
+        "scores": scores,
+        "rows": by_row,
+        "curve": curve,
+        "coverage": coverage,
+        "asked": asked,
+    }
+
+
+def _score(
+    value: float, bounds: tuple[float, float] | None, unit: str, n: int
+) -> dict[str, float | str | None]:
+    """What a row of the table says beside its place; shares in percent."""
+    scale = 100 if unit == "share" else 1
+    low, high = [None, None] if bounds is None else [scale * bound for bound in bounds]
+    return {"unit": unit, "value": scale * value, "low": low, "high": high, "n": n}
+
+
+def _calibration(split: str, sure: Sequence[float], values: Sequence[float]) -> Iterator[dict]:
+    """Whether an answer's probability tells that it is right: calibration error, and AUROC of right
+    answers against wrong ones, where there are both.
+
+    The calibration error has no interval: few rows raise it, and resampling them raises it again.
+    """
+    place = {"knowledge": "", "split": split, "metric": "calibration_error"}
+    yield place | _score(statistics.calibration_error(sure, values), None, "share", len(sure))
+    right = [s for s, value in zip(sure, values, strict=True) if value]
+    wrong = [s for s, value in zip(sure, values, strict=True) if not value]
+    if right and wrong:
+        yield _auroc(split, right, wrong)
+
+
+def _auroc(split: str, positive: Sequence[float], negative: Sequence[float]) -> dict:
+    place = {"knowledge": "", "split": split, "metric": "confidence_auroc"}
+    value, bounds = (f(positive, negative) for f in (statistics.auroc, statistics.auroc_interval))
+    return place | _score(value, bounds, "share", len(positive) + len(negative))
+
+
+def _digest(items: Sequence[Item]) -> str:
+    """Of what is asked and accepted, in order: answers to the same rows can be compared row by row."""
+    asked = [[row.asked, row.assistant, row.answers, row.facts] for i in items for row in i.rows]
+    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
 
 
 def answers(
     generations: Sequence[dict],
     items: Mapping[str, Sequence[Item]],
+    settings: EvalConfig,
     right: Scorer,
     epochs: Mapping[str, int],
-) -> tuple[list[str], list[list]]:
-    """Columns and rows of a table to read: what was asked, expected and generated, and how right it is.
-
-    The first `ANSWERS` items of each split, as answered at the best and at the last epoch.
-    """
-    rows = []
+) -> list[dict]:
+    """What was asked, expected and generated, and how right it is: each answer of the best and the
+    last epoch."""
+    found = []
     for g in generations:
-        if g["item"] >= ANSWERS or g["epoch"] not in epochs.values():
+        if g["epoch"] not in epochs.values():
             continue
         asked = items[g["split"]][g["item"]].rows
-        place = [g["split"], g["epoch"], g["knowledge"], asked[0].user]
-        expected = " | ".join(dict.fromkeys(accepted(asked) or [row.assistant for row in asked]))
-        rows.append([*place, expected, g["text"], right(g["text"], asked), g["confidence"]])
+        wanted = list(dict.fromkeys(accepted(asked) or [row.assistant for row in asked]))
+        line = {key: g[key] for key in ("split", "epoch", "knowledge", "item")}
+        line |= {"question": asked[0].user, "expected": wanted, "answer": g["text"]}
+        line |= {"right": right(g["text"], asked), "confidence": g["confidence"]}
+        if settings.scoring in QUESTIONS:
+            line["grade"] = grade(g["text"], wanted, settings.abstentions)
+        found.append(line)
+    return found
+
+
+def to_read(answers: Sequence[dict]) -> tuple[list[str], list[list]]:
+    """Columns and rows of a table of the first `ANSWERS` items of each split."""
     columns = "split epoch knowledge question expected answer right confidence".split()
-    return columns, rows
+    first = [line | {"expected": " | ".join(line["expected"])} for line in answers]
+    return columns, [[line[c] for c in columns] for line in first if line["item"] < ANSWERS]
 
 
 def _groups(

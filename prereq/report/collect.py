@@ -8,7 +8,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,9 @@ from prereq.artifacts.spec import Artifact
 from prereq.config.shape import spelt
 from prereq.errors import PrereqError
 from prereq.runtime import files
+
+# The values of a score's rows, and what their sum is divided by the sum of (None: their number).
+Rows = tuple[list[float], list[float] | None]
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,16 @@ class Scored:
     made: str
     epochs: dict[str, int]
     trained_on: dict[str, Any]
+    folder: Path
     scores: list[Score]
     curve: list[dict]
-    rows: dict[str, list[float]]
+    coverage: list[dict]
+    rows: dict[tuple[str, str, str], Rows]  # (knowledge, split, metric) → what the score is made of
+    asked: dict[str, str]  # split → digest of its questions, in order
+
+    def questions(self, split: str) -> str | None:
+        """A digest of what the split asks; None where an earlier version of prereq scored it."""
+        return self.asked.get(split.removesuffix("_last"))
 
 
 @dataclass
@@ -92,7 +102,12 @@ class Line:
             or re.match(rf"{re.escape(split)}(_last|_against_|/)", score.split)
         ]
 
-    def split_of(self, role: str) -> str | None:
+    def of(self, split: str) -> dict[int, Scored]:
+        """Seed → the scores that hold the split."""
+        base = next((s for s in (split, split.removesuffix("_last")) if s in self.splits), split)
+        return {seed: run[base] for seed, run in sorted(self.runs.items()) if base in run}
+
+    def split_of(self, role: str | None) -> str | None:
         """The first split with this role."""
         return next((name for name, r in self.roles.items() if r == role), None)
 
@@ -158,14 +173,14 @@ def scored(artifact: Artifact) -> Scored:
     remedy = f"remove the folder {artifact.path}, and stage=pipeline or stage=eval makes it anew"
     payload = files.read_json(file, remedy)
     try:
-        return _scored(artifact.manifest, payload)
+        return _scored(artifact.manifest, payload, Path(artifact.path))
     except (KeyError, TypeError, AttributeError) as error:
         raise PrereqError(
             f"{file}: not what this version of prereq writes ({type(error).__name__}: {error}); {remedy}"
         ) from None
 
 
-def _scored(manifest: dict, payload: dict) -> Scored:
+def _scored(manifest: dict, payload: dict, folder: Path) -> Scored:
     labels = manifest["labels"]
     for key in ("who", "base_experiment", "splits", "roles", "family", "colour"):
         labels[key]  # as this version writes them
@@ -178,6 +193,10 @@ def _scored(manifest: dict, payload: dict) -> Scored:
         "seed": labels["seed"],
         "artifact": f"{manifest['name']}-{manifest['key']}",
     }
+    rows = payload["rows"]
+    if isinstance(rows, dict):  # of an earlier version, which kept those of accuracy alone
+        kept = {"knowledge": "", "metric": "accuracy", "out_of": None}
+        rows = [kept | {"split": split, "values": values} for split, values in rows.items()]
     return Scored(
         labels=labels,
         dataset=manifest["dataset"],
@@ -187,15 +206,28 @@ def _scored(manifest: dict, payload: dict) -> Scored:
         trained_on=manifest["trained_on"],
         scores=[Score(**place, **row) for row in payload["scores"]],
         curve=payload["curve"],
-        rows=payload["rows"],
+        coverage=payload.get("coverage", []),
+        rows={(r["knowledge"], r["split"], r["metric"]): (r["values"], r["out_of"]) for r in rows},
+        asked=payload.get("asked", {}),
+        folder=folder,
     )
 
 
-def write_csv(scores: Sequence[Score], file: Path) -> None:
+def write_csv(rows: Sequence[Any], kind: type, file: Path) -> None:
+    """Dataclasses of one kind as a table, a column a field."""
+    names = [f.name for f in fields(kind)]
+    write_table(names, [[getattr(row, name) for name in names] for row in rows], file)
+
+
+def write_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], file: Path) -> None:
+    """A CSV file, whole or not at all; numbers with four decimals, very small ones with four digits."""
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, [f.name for f in fields(Score)])
-    writer.writeheader()
-    for score in scores:
-        row = asdict(score)
-        writer.writerow({k: f"{v:.4f}" if isinstance(v, float) else v for k, v in row.items()})
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    writer.writerows([_number(v) if isinstance(v, float) else v for v in row] for row in rows)
     files.write_text(file, text.getvalue())
+
+
+def _number(value: float) -> str:
+    value = round(value, 12)  # what is smaller is rounding
+    return f"{value:.4g}" if 0 < abs(value) < 0.001 else f"{value:.4f}"

@@ -42,6 +42,9 @@ def curves(lines: Sequence[Line], file: Path) -> tuple[Path | None, list[str]]:
     for axis, (place, group) in zip(axes[0], panels.items(), strict=True):
         _panel(axis, group, " · ".join(place))
     axes[0][0].set_ylabel("held-out known facts stated right, %")
+    if left_out:
+        words = textwrap.wrap(f"not drawn: {', '.join(left_out)}", 100 * len(panels))
+        figure.supxlabel("\n".join(words), fontsize=7, x=0.01, ha="left")
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=150)
     plt.close(figure)
@@ -50,7 +53,7 @@ def curves(lines: Sequence[Line], file: Path) -> tuple[Path | None, list[str]]:
 
 
 def _panel(axis, lines: Sequence[Line], title: str) -> None:
-    ends = []
+    ends, starts = [], []
     for line, colour in coloured(lines):
         runs = _values(line)
         for run in runs if len(runs) > 1 else ():
@@ -62,7 +65,8 @@ def _panel(axis, lines: Sequence[Line], title: str) -> None:
         if len(epochs) == 1:  # of the base model, or where no epoch was kept but the last
             axis.axhline(means[0], color=colour, linestyle=":", linewidth=1.2)
         ends.append((means[-1], line.name, colour, epochs[-1]))
-    _label_ends(axis, ends)
+        starts.append(epochs[0])
+    _label_ends(axis, ends, first=min((e for e in starts if e), default=0))
     axis.set_xlabel("epoch of skill training")
     axis.set_ylim(0, 102)
     axis.set_title(title, loc="left")
@@ -92,12 +96,15 @@ def _values(line: Line) -> list[dict[int, float]]:
     return [dict(sorted(values.items())) for values in found if values]
 
 
-def _label_ends(axis, ends: list[tuple[float, str, str, int]]) -> None:
-    """Name each line at its end, from the top down, moved apart where they would overlap."""
+def _label_ends(axis, ends: list[tuple[float, str, str, int]], first: int) -> None:
+    """Name each line at its end, from the top down, moved apart where they would overlap.
+
+    The axis begins at the epoch `first`.
+    """
     ceiling = 102.0
     longest = max(epoch for *_, epoch in ends)
     for value, name, colour, _ in sorted(ends, reverse=True):
-        label = textwrap.wrap(name, 32, max_lines=3, placeholder=" …")
+        label = textwrap.wrap(name, 22, max_lines=3, placeholder=" …")
         half = HEIGHT_OF_A_LINE * len(label) / 2
         place = min(value, ceiling - half)
         ceiling = place - half
@@ -111,5 +118,5 @@ def _label_ends(axis, ends: list[tuple[float, str, str, int]]) -> None:
             fontsize=9,
             annotation_clip=False,  # a label may lie below the axis
         )
-    axis.set_xlim(0, longest or 1)
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True, prune="lower"))
+    axis.set_xlim(first if first < longest else 0, longest or 1)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -10,12 +10,20 @@ from rich.table import Table
 
 from prereq.artifacts.spec import Artifact
 from prereq.config.shape import spelt
-from prereq.evaluation.statistics import interval, paired
-from prereq.report.collect import Line, Score, named, scored
+from prereq.report.collect import Line, named, scored
+from prereq.report.comparisons import (
+    Comparison,
+    against_the_best_plain,
+    best,
+    compare,
+    p_value,
+    reported,
+)
+from prereq.report.estimates import estimate
 
 out = Console(highlight=False)
-RESAMPLES = 2000
-LEGEND = "shares in percent, ± half a 95 % interval over rows"
+SHARES = "shares in percent, ± half a 95 % interval over rows (and seeds)"
+LEGEND = f"{SHARES}: docs/statistics.md"
 ROLES = {
     "selection": "chooses the epoch",
     "known": "facts the base model knows, in no training row",
@@ -26,12 +34,14 @@ ROLES = {
 
 
 def comparison(lines: Sequence[Line]) -> None:
-    """One table for each data set and model, and what it says in a sentence."""
+    """For each data set and model: the scores, the differences, and what they say in a sentence."""
     for dataset, model in dict.fromkeys((line.dataset, line.model) for line in lines):
         mine = [line for line in lines if (line.dataset, line.model) == (dataset, model)]
         _show(f"{dataset} · {model}", mine)
         for base in dict.fromkeys(line.base for line in mine):
-            for sentence in _sentences([line for line in mine if line.base == base]):
+            of_base = [line for line in mine if line.base == base]
+            _show_differences(of_base)
+            for sentence in _sentences(of_base):
                 out.print(f"[bold]→[/bold] {escape(sentence)}")
         for note in _notes(mine):
             out.print(escape(note))
@@ -41,7 +51,7 @@ def comparison(lines: Sequence[Line]) -> None:
 def _show(title: str, lines: Sequence[Line]) -> None:
     """The table, in as many blocks as fit the terminal; no number is cut."""
     shared = named(lines)
-    columns = _columns(lines)
+    columns = columns_of(lines)
     seeds = ", ".join(str(seed) for seed in sorted({seed for line in lines for seed in line.runs}))
     out.print(escape(f"{title} · mean over seeds {seeds}"), style="italic")
     if shared:
@@ -71,42 +81,43 @@ def _show(title: str, lines: Sequence[Line]) -> None:
         out.print(table)
     roles = {split: role for line in lines for split, role in line.roles.items() if role in ROLES}
     legend = [LEGEND, *(f"{_words(split)}: {ROLES[role]}" for split, role in roles.items())]
+    if any("not tried" in heading for heading, _ in columns):
+        legend.append("not tried: who abstains (eval.abstentions) or says nothing; F1: SimpleQA's")
     if any("own/other" in heading for heading, _ in columns):
         legend.append("plugged in: by the plugged-in version, the other one, and without knowledge")
     out.print(escape("; ".join(legend)), style="dim")
 
 
-def _columns(lines: Sequence[Line]) -> list[tuple[str, list[str]]]:
+def columns_of(lines: Sequence[Line]) -> list[tuple[str, list[str]]]:
     """(heading, a cell a line) of every split that any line was scored on, and of what it adds."""
     scores = [
         s for line in lines for run in line.runs.values() for r in run.values() for s in r.scores
     ]
     found = {(s.split, s.metric): None for s in scores if "/" not in s.split}
+    declined = {s.split for s in scores if s.metric == "not_attempted" and s.value}
     columns = []
+
+    def add(heading: str, split: str, metric: str) -> None:
+        columns.append((heading, [_cell(line, split, metric) for line in lines]))
+
     for split in dict.fromkeys(split for split, _ in found):
         name = _words(split)
         if (split, "accuracy") in found:
-            columns.append((name, [_cell(line.scores(split, "accuracy")) for line in lines]))
-        if (split, "abstained") in found and any(
-            s.value for s in scores if s.metric == "abstained"
-        ):
-            heading = f"{name},\nabstained"
-            columns.append((heading, [_cell(line.scores(split, "abstained")) for line in lines]))
+            add(name, split, "accuracy")
+        if split in declined and not split.endswith("_last"):
+            cells = [_three_way(line, split) for line in lines]
+            columns.append((f"{name}: right/\nwrong/not tried, F1", cells))
         if (split, "tokens") in found:
-            heading = f"{name},\ntokens"
-            columns.append((heading, [_cell(line.scores(split, "tokens")) for line in lines]))
+            add(f"{name},\ntokens", split, "tokens")
         if (split, "supported") in found:  # by a judge
-            heading = f"{name},\nsupported"
-            columns.append((heading, [_cell(line.scores(split, "supported")) for line in lines]))
+            add(f"{name},\nsupported", split, "supported")
         if (split, "own") in found:
-            heading = f"{name}:\nown/other/alone"
-            columns.append((heading, [_plugged(line, split) for line in lines]))
-        if (split, "confidence_auroc") in found:
+            cells = [_plugged(line, split) for line in lines]
+            columns.append((f"{name}:\nown/other/alone", cells))
+        if (split, "confidence_auroc") in found and "_against_" in split:
             known, _, unseen = split.partition("_against_")
             heading = f"AUROC, {_words(known)}\nagainst {_words(unseen)}"
-            columns.append(
-                (heading, [_cell(line.scores(split, "confidence_auroc")) for line in lines])
-            )
+            add(heading, split, "confidence_auroc")
     return columns
 
 
@@ -115,21 +126,73 @@ def _words(split: str) -> str:
     return base.replace("_", " ") + (",\nlast epoch" if base != split else "")
 
 
-def _cell(scores: Sequence[Score]) -> str:
-    """Mean over seeds, with half of its interval: seeds are independent, so halves add in squares."""
-    if not scores:
-        return "–"
-    value = f"{fmean(s.value for s in scores):.1f}"
-    if any(s.low is None for s in scores):
-        return value
-    halves = [(score.high - score.low) / 2 for score in scores]
-    return f"{value} ± {sum(h * h for h in halves) ** 0.5 / len(halves):.1f}"
+def _cell(line: Line, split: str, metric: str) -> str:
+    return str(estimate(line, split, metric) or "–")
+
+
+def _three_way(line: Line, split: str) -> str:
+    grades = _joined(line, split, [(m, False) for m in ("right", "wrong", "not_attempted")])
+    found = estimate(line, split, "simpleqa_f1")
+    return f"{grades}, {found.value:.1f}" if found else grades
 
 
 def _plugged(line: Line, split: str) -> str:
-    parts = (("own", True), ("other", True), ("own", False))
+    return _joined(line, split, [("own", True), ("other", True), ("own", False)])
+
+
+def _joined(line: Line, split: str, parts: Sequence[tuple[str, bool]]) -> str:
+    """Values of several metrics in one cell, as mean over seeds."""
     picked = [line.scores(split, metric, plugged) for metric, plugged in parts]
     return "/".join(f"{fmean(s.value for s in p):.1f}" if p else "–" for p in picked)
+
+
+def differences(lines: Sequence[Line]) -> tuple[str, list[str], list[list[str]]] | None:
+    """Every method against the best plain one, on the same rows: a title, headings and cells."""
+    reference, split, found = against_the_best_plain(lines)
+    if not found:
+        return None
+    selects = _words(reference.split_of("selection"))
+    title = (
+        f"{_words(split)}: difference from {reference.name}, the best plain method on {selects}, on the "
+        "same rows"
+    )
+    headings = ["method", "difference", "95 % interval", "p over\nrows"]
+    exact = any(row.mcnemar_p is not None for rows in found for row in rows)
+    headings += ["McNemar, exact\n(seed by seed)"] if exact else []
+    cells = []
+    for first, *others in found:
+        values = [first.first, f"{first.difference:+.1f}", _bounds(first), p_value(first.p)]
+        seeds = " ".join(p_value(row.mcnemar_p) for row in others or [first])
+        cells.append([*values, *([seeds] if exact else [])])
+    return title, headings, cells
+
+
+def _show_differences(lines: Sequence[Line]) -> None:
+    found = differences(lines)
+    if found is None:
+        if len(lines) > 1 and not any(line.split_of("selection") for line in lines):
+            out.print(
+                "no split selects, so no method is called the best; comparisons.csv has every pair"
+            )
+        return
+    title, headings, cells = found
+    out.print()
+    out.print(escape(title), style="italic")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+    table.add_column(headings[0], overflow="fold")
+    for place, heading in enumerate(headings[1:], 1):
+        table.add_column(heading, justify="right", no_wrap=place < 4, overflow="fold")
+    for row in cells:
+        table.add_row(*map(escape, row))
+    out.print(table)
+
+
+def _bounds(row: Comparison) -> str:
+    return f"{row.low:+.1f} to {row.high:+.1f}"
+
+
+def _equal(p: float) -> str:
+    return p_value(p).replace("<", "< 0") if p < 0.0001 else f"= {p:.4f}"
 
 
 def _sentences(lines: Sequence[Line]) -> list[str]:
@@ -137,55 +200,29 @@ def _sentences(lines: Sequence[Line]) -> list[str]:
 
     Which is the best is chosen on the split that selects; what is reported comes from held-out rows.
     """
-
-    def best(family: str) -> Line | None:
-        selected = {
-            line.who: (fmean(s.value for s in scores), line)
-            for line in lines
-            if line.family == family
-            and (split := line.split_of("selection"))
-            and (scores := line.scores(split, "accuracy"))
-        }
-        return max(selected.values(), key=lambda pair: pair[0])[1] if selected else None
-
-    ours, plain = best("prerequisite"), best("plain")
-    if not ours or not plain:
+    ours, plain = best(lines, "prerequisite"), best(lines, "plain")
+    split = reported(ours) if ours and plain else None
+    rows = compare(ours, plain, split) if split else []
+    if not rows:
         return []
-    known = ours.split_of("known")
-    if known is None or ours.splits.get(known) != plain.splits.get(known):
-        return []
-    pairs, seeds = _pairs(ours, plain, known)
-    if not pairs:
-        return []
-    first, second = zip(*pairs, strict=True)
-    low, high = interval([a - b for a, b in pairs], RESAMPLES)
-    each = f"{len(pairs) // len(seeds)} rows" + (f" × {len(seeds)} seeds" if len(seeds) > 1 else "")
+    found, known = rows[0], ours.split_of("known") == split
+    where = "facts that the base model knows and was not trained on" if known else _words(split)
+    each = f"{found.n} rows" + (f" × {found.seeds} seeds" if found.seeds > 1 else "")
+    exact = found.mcnemar_p is not None  # then the two tests are one
+    test = f"{'exact McNemar' if exact else 'paired'} p over rows {_equal(found.p)}"
     sentences = [
-        f"On facts that the base model knows and was not trained on, {ours.name} answers "
-        f"{100 * fmean(first):.1f} % right at its best epoch and {plain.name} {100 * fmean(second):.1f} % "
-        f"(difference {100 * (fmean(first) - fmean(second)):+.1f}, 95 % interval {100 * low:+.1f} to "
-        f"{100 * high:+.1f}, paired p = {paired(first, second):.4f}, {each}). Each was chosen on "
+        f"On {where}, {ours.name} answers {found.first_value:.1f} % right at its best epoch and "
+        f"{plain.name} {found.second_value:.1f} % (difference {found.difference:+.1f}, 95 % interval "
+        f"{_bounds(found)}, {test}, {each}). Each was chosen on "
         f"{ours.split_of('selection')} as the best of its kind."
     ]
-    last = [line.scores(f"{known}_last", "accuracy") for line in (plain, ours)]
+    last = [line.scores(f"{split}_last", "accuracy") for line in (plain, ours)]
     if all(last):
         values = [fmean(s.value for s in scores) for scores in last]
         sentences.append(
             f"By the last epoch {plain.name} is at {values[0]:.1f} %, {ours.name} at {values[1]:.1f} %."
         )
     return sentences
-
-
-def _pairs(first: Line, second: Line, split: str) -> tuple[list[tuple[float, float]], list[int]]:
-    """What two lines score on each row of a split, over the seeds that both have."""
-    pairs: list[tuple[float, float]] = []
-    seeds = []
-    for seed in sorted(set(first.runs) & set(second.runs)):
-        runs = first.runs[seed].get(split), second.runs[seed].get(split)
-        if all(runs):
-            seeds.append(seed)
-            pairs += zip(runs[0].rows[split], runs[1].rows[split], strict=True)
-    return pairs, seeds
 
 
 def _notes(lines: Sequence[Line]) -> list[str]:

@@ -68,14 +68,15 @@ def scores(specs: Specs) -> Artifact:
             answers,
             items,
             choices.tests(specs.config),
-            config.eval.scoring,
+            config.eval,
             right,
             epochs,
             versions={s.name: s.version for s in config.dataset.knowledge},
-            resamples=config.eval.bootstrap,
         )
-        write_json(folder / "scores.json", result)
-        tracker.scores(result, *score.answers(answers, items, right, epochs))
+        write_json(folder / "scores.json", result, indent=None)
+        told = score.answers(answers, items, config.eval, right, epochs)
+        write_lines(folder / "answers.jsonl", told)
+        tracker.scores(result, *score.to_read(told))
         rows = prepare.read(specs, prepare.tests(specs))
         return {"epochs": epochs, "rows": rows, "trained_on": texts.manifest["trained_on"]}
 

@@ -1,4 +1,4 @@
-"""`stage=report`: tables, `scores.csv` and the picture, from the scores artifacts alone."""
+"""`stage=report`: tables, CSV files, LaTeX and the picture, from the scores artifacts alone."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from prereq.artifacts import store
 from prereq.artifacts.spec import Spec
 from prereq.config import Config
 from prereq.errors import PrereqError
-from prereq.report import collect, picture, tables
+from prereq.report import collect, comparisons, picture, tables, written
 from prereq.runtime.console import say
 from prereq.stages.specs import choices
 from prereq.tracking import obtain
@@ -20,18 +20,27 @@ def run(config: Config) -> Path:
     lines = collect.lines(collect.read(root))
     if not lines:
         raise PrereqError(f"{root}: no scores yet; make some: python -m prereq stage=pipeline")
+    folder = root / "report"
     shown = [score for line in lines for score in line.shown()]
-    file = root / "report" / "scores.csv"
-    collect.write_csv(shown, file)
-    drawn, left_out = picture.curves(lines, root / "report" / "accuracy.png")
+    collect.write_csv(shown, collect.Score, folder / "scores.csv")
+    pairs = comparisons.every(lines)
+    collect.write_csv(pairs, comparisons.Comparison, folder / "comparisons.csv")
+    lacking = written.answers(lines, folder / "answers.csv")
+    written.coverage(lines, folder / "coverage.csv")
+    written.latex(lines, folder / "tables.tex")
+    drawn, left_out = picture.curves(lines, folder / "accuracy.png")
     tables.comparison(lines)
     named = {score.artifact for score in shown}
     scores = [a for a in store.every(root, "scores") if Path(a.path).name in named]
     content = {"scores": sorted(artifact.manifest["key"] for artifact in scores)}
     spec = Spec(root, config.dataset.name, config.model.name, "report", "report", content)
-    obtain.report(choices.recorded(config), spec, scores, [file, drawn] if drawn else [file])
-    say("wrote", str(file))
+    sent = [folder / "scores.csv", folder / "comparisons.csv", *([drawn] if drawn else [])]
+    obtain.report(choices.recorded(config), spec, scores, sent)
+    say("wrote", str(folder / "scores.csv"))
+    say("wrote", escape(f"{folder}/comparisons.csv, coverage.csv, tables.tex"))
+    without = f"(without {', '.join(lacking)}: scored before; run it again)" if lacking else ""
+    say("wrote", str(folder / "answers.csv"), escape(without))
     if drawn:
         without = f"(without {', '.join(left_out)})" if left_out else ""
         say("wrote", str(drawn), escape(without))
-    return file
+    return folder / "scores.csv"

@@ -57,6 +57,24 @@ def test_the_pipeline_scores_every_method(made):
     assert (made / "report" / "accuracy.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_the_report_compares_the_methods_on_the_same_rows(made):
+    with open(made / "report" / "comparisons.csv", newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["split"] == "held_out"]
+    assert len(rows) == len(METHODS) * (len(METHODS) - 1) / 2  # every pair, one seed
+    for row in rows:
+        assert float(row["low"]) <= float(row["difference"]) <= float(row["high"])
+        assert row["n"] == "6" and 0 < float(row["p"]) <= float(row["p_holm"]) <= 1
+    with open(made / "report" / "answers.csv", newline="") as stream:
+        answers = [row for row in csv.DictReader(stream) if row["split"] == "held_out"]
+    assert len(answers) == 6 and all(row["question"] and row["accepted"] for row in answers)
+    scored = {(row["method"], row["split"], row["metric"]): row for row in scores(made)}
+    for method in METHODS:
+        right = [100 * float(row[f"{method}: right"]) for row in answers]
+        mean = float(scored[method, "held_out", "accuracy"]["value"])
+        assert sum(right) / len(right) == pytest.approx(mean, abs=0.01)
+    assert (made / "report" / "tables.tex").read_text().count("prereq\\_tune") >= 2
+
+
 def test_every_artifact_says_what_it_is(made):
     found = {
         kind: manifests(made, kind) for kind in ("data", "base", "knowledge", "skill", "scores")

@@ -66,7 +66,8 @@ def test_cpt_sft_eval(run_cli, place, name, sources):
             ("test", "accuracy"),
             ("test", "accuracy_published"),
             ("test", "wrong"),
-            ("test", "f1"),
+            ("test", "squad_f1"),
+            ("test", "simpleqa_f1"),
             (split, "accuracy"),
         } <= found
 

@@ -157,7 +157,7 @@ def test_the_report_is_a_run_with_its_table_and_picture(runs):
         table["columns"][:4] == ["dataset", "model", "base", "method"] and len(table["data"]) > 20
     )
     names = {entry.path for entry in recorded.artifact.manifest.contents}
-    assert names == {"scores.csv", "accuracy.png"}
+    assert names == {"scores.csv", "comparisons.csv", "accuracy.png"}
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:wandb_workspaces")

@@ -8,6 +8,7 @@ import pytest
 from prereq.artifacts.publish import publish
 from prereq.artifacts.spec import Spec
 from prereq.report import collect, picture, tables
+from prereq.runtime.files import write_lines
 
 ROWS = {"held_out": [1.0, 0.0, 1.0, 1.0], "validation": [1.0, 1.0], "mine": [0.0, 1.0]}
 ROLES = {"held_out": "known", "validation": "selection", "mine": None}
@@ -37,7 +38,16 @@ def scored(root, method="sft", seed=1, who="a", rows=None, changes=None, splits=
         for s, v in rows.items()
     ]
     curve = [{"split": "held_out", "epoch": e, "value": 10.0 * e} for e in (1, 2)]
+    asked = more.pop("asked", dict.fromkeys(rows, f"of seed {seed}"))
     payload = {"scores": scores, "curve": curve, "rows": rows}
+    if asked:  # None: as an earlier version wrote it
+        kept = {"knowledge": "", "metric": "accuracy", "out_of": None}
+        by_row = [kept | {"split": s, "values": v} for s, v in rows.items()]
+        payload |= {"asked": asked, "coverage": more.pop("coverage", []), "rows": by_row}
+    for told in (answers := more.pop("answers", [])):
+        told |= {"epoch": told.get("epoch", 1), "knowledge": told.get("knowledge", "")}
+    if answers:
+        write_lines(scratch / "answers.jsonl", answers)
     (scratch / "scores.json").write_text(json.dumps(payload))
     extra = {"epochs": {"best": 1, "last": 2}, "trained_on": more}
     publish(spec, {}, scratch, extra, 0.0)
@@ -139,7 +149,7 @@ def test_the_picture_names_what_it_leaves_out(tmp_path):
 def test_the_long_table_names_base_and_differences(tmp_path):
     scored(tmp_path, changes={"skill.epochs": 5})
     scores = [score for line in lines(tmp_path) for score in line.shown()]
-    collect.write_csv(scores, tmp_path / "scores.csv")
+    collect.write_csv(scores, collect.Score, tmp_path / "scores.csv")
     (row, *_) = csv.DictReader((tmp_path / "scores.csv").read_text().splitlines())
     assert row["base"] == "tiny" and row["changes"] == "skill.epochs=5" and row["method"] == "sft"
 

@@ -63,6 +63,16 @@ class EvalConfig:
     max_new_tokens: int = 128
     tokens_per_batch: int = 32768  # prompt and answer tokens generated at once
     bootstrap: int = 2000  # resamples of a confidence interval
+    # Who says one of these does not attempt an answer; typographic signs and capitals do not matter.
+    abstentions: list[str] = field(
+        default_factory=lambda: [
+            "I don't know",
+            "I do not know",
+            "I have no idea",
+            "I cannot answer",
+            "I can't answer",
+        ]
+    )
     engine: str = "batches"  # batches | server
     server: str | None = None  # URL of an OpenAI-compatible server
     served_as: str | None = None  # the name there of the base model with the skill

@@ -19,7 +19,7 @@ from prereq.data.prompts import PLAIN
 from prereq.data.sources import split_files
 from prereq.data.splits import check_root, is_local
 from prereq.errors import PrereqError
-from prereq.evaluation.scoring import RULES
+from prereq.evaluation.scoring import METRICS, RULES
 from prereq.model.numerics import attention_for, device_type, dtype_of, product_dtype
 from prereq.stages.specs import choices, probed
 from prereq.tracking.settings import Settings
@@ -182,7 +182,8 @@ class Specs:
     @cached_property
     def scores(self) -> Spec:
         """The scores of these answers."""
-        content = {"generations": self.generations, "bootstrap": self.config.eval.bootstrap}
+        asked, content = self.config.eval, {"generations": self.generations, "metrics": METRICS}
+        content |= {"bootstrap": asked.bootstrap, "abstentions": asked.abstentions}
         content |= self.scoring()
         # What a report needs to compare like with like: who answered and how, and each split's rows.
         who = {"skill": self.skill, "base": self.base} | self._answering()
@@ -194,9 +195,7 @@ class Specs:
         labels = self.labels() | {
             "who": experiment_of(who),
             "base": str(base),
-            "base_experiment": self.base.experiment
-            if isinstance(self.base, Spec)
-            else self.base.reference,
+            "base_experiment": getattr(self.base, "experiment", None) or self.base.reference,
             "splits": splits,
             "roles": {test.name: test.role for test in choices.tests(self.config)},
             "family": choices.family(self.config),
