@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from prereq.artifacts import audit, store
+from prereq.artifacts.spec import Artifact, Spec
 from prereq.config import KnowledgeSource, TestSplit
 from prereq.config.checks import asks_topics
 from prereq.data import custom
@@ -32,9 +35,21 @@ def check(experiments: Sequence[Specs]) -> None:
     ):
         return
     data_sets(first, [each.subset for specs in experiments for each in wanted(specs)])
-    pretrain.libraries()
+    with ThreadPoolExecutor(1) as beside:
+        beside.submit(_read_through, first.base)
+        pretrain.libraries()
     tokenizer, shape = pretrain.tokenizer_of(first), _shape(first)
     ranks.on_main_process(lambda: _check(experiments, tokenizer, shape))
+
+
+def _read_through(base: Spec | Artifact) -> None:
+    """Read the base model's files, as verifying it does, while the libraries are imported.
+
+    What is wrong with them is said by whoever uses them: their digests are kept for the process.
+    """
+    artifact = store.find(base) if isinstance(base, Spec) else None
+    if artifact and ranks.is_main():
+        audit.verify(artifact)
 
 
 def _check(
