@@ -33,6 +33,13 @@ def test_one_seed_is_compared_by_its_rows(tmp_path):
     assert found.p == found.mcnemar_p == pytest.approx(2 * (1 + 9) / 2**9)
 
 
+def test_methods_that_answer_alike_may_still_differ_on_other_rows(tmp_path):
+    (found,) = pair(tmp_path, second=BETTER)
+    assert found.difference == 0 and found.p == found.mcnemar_p == 1.0
+    # Wilson's bound of rows that differ: none of ten.
+    assert (found.low, found.high) == pytest.approx((-27.75, 27.75), abs=0.01)
+
+
 def test_several_seeds_have_a_row_together_and_one_each(tmp_path):
     together, *each = pair(tmp_path, seeds=(1, 2, 3))
     assert (together.seed, together.seeds, together.n) == ("", 3, 10)
@@ -90,6 +97,18 @@ def test_the_interval_of_a_cell_is_over_seeds_and_rows(tmp_path):
     low, high = interval(rows, 2000)
     assert found.value == 50.0 and found.high - found.low > 1.2 * 100 * (high - low)
     assert estimate(line, "held_out", "squad_f1") is None
+
+
+def test_scores_without_rows_are_put_together_by_their_own_intervals(tmp_path, capsys):
+    for seed, value in enumerate((80.0, 90.0)):
+        place = {"knowledge": "", "split": "held_out_against_mine", "metric": "confidence_auroc"}
+        row = place | {"unit": "share", "value": value, "low": value - 1, "high": value + 1, "n": 9}
+        scored(tmp_path, seed=seed, scores=[row])
+    (line,) = lines(tmp_path)
+    found = estimate(line, "held_out_against_mine", "confidence_auroc")
+    assert found.value == 85.0 and found.high - found.low == pytest.approx(2 * 1.96 * 5, abs=0.01)
+    tables.comparison([line])
+    assert "85.0 ± 9.8" in capsys.readouterr().out
 
 
 def test_the_best_is_never_chosen_on_the_reported_rows(tmp_path):
