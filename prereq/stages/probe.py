@@ -36,7 +36,7 @@ from prereq.stages.specs import Specs, choices, probed, require
 from prereq.tracking.metrics import Tracker
 from prereq.tracking.obtain import obtain
 
-ROWS = 64  # asked at once: what an interruption can lose
+ROWS = 32  # asked at once: what an interruption can lose
 KEPT = "checkpoint.jsonl"  # in the scratch folder: the lines of the rows that are done
 
 Asked = tuple[int, SkillRow, list[Fact]]  # a row, its number in the split, and how it is asked
