@@ -6,7 +6,7 @@ import re
 import pytest
 
 from prereq.evaluation.statistics import interval
-from prereq.report import comparisons, tables, written
+from prereq.report import comparisons, picture, tables, written
 from prereq.report.estimates import estimate
 from tests.unit.test_report import lines, scored
 
@@ -165,6 +165,22 @@ def test_coverage_is_a_table(tmp_path):
     written.coverage(lines(tmp_path), tmp_path / "coverage.csv")
     (row,) = csv.DictReader((tmp_path / "coverage.csv").read_text().splitlines())
     assert (row["split"], float(row["coverage"]), float(row["accuracy"])) == ("held_out", 50, 100)
+
+
+def test_coverage_is_a_picture_where_confidence_is_known(tmp_path):
+    file = tmp_path / "coverage.png"
+    scored(tmp_path, "sft")
+    assert picture.coverage(lines(tmp_path), file) is None and not file.exists()
+    for seed, many in enumerate((4, 3), 1):  # seeds with other numbers of questions
+        points = [
+            {"split": "held_out", "coverage": 100 * n / many, "accuracy": 50.0 * seed}
+            for n in range(1, many + 1)
+        ]
+        scored(tmp_path, "prereq_tune", seed, coverage=points)
+    (line,) = (line for line in lines(tmp_path) if line.method == "prereq_tune")
+    shares, means = picture._points(line)
+    assert shares == [25.0, 50.0, 75.0, 100.0] and means == [75.0] * 4
+    assert picture.coverage(lines(tmp_path), file).read_bytes()[:4] == b"\x89PNG"
 
 
 def test_latex_escapes_what_it_must_and_has_as_many_cells_as_columns(tmp_path):
