@@ -19,9 +19,10 @@ from functools import lru_cache
 # Raised when `exact_match`, `final_answer_match` or `share_right` changes: these select the epoch that
 # answers, so answers are made anew as well.
 RULES = 2
-METRICS = 1  # raised when any other metric is added or changes: stored answers are scored anew
+METRICS = 2  # raised when any other metric is added or changes: stored answers are scored anew
 ABSTENTION = "i don't know"
 MARKER = "final answer:"
+LABEL = r"(?:the\s+)?answer(?:\s+is)?\s*:"  # before an answer
 RIGHT, WRONG, NOT_ATTEMPTED = "right", "wrong", "not attempted"
 APOSTROPHES, QUOTES, DASHES = "’‘‚‛ʼʻʹ′`´‹›＇｀", "“”„‟«»″〝〞＂", "‐‑‒–—―−﹣－"
 FOLDED = str.maketrans(
@@ -88,8 +89,8 @@ def said(text: str) -> str:
     It ends where the text goes on with a question or an answer of its own, as base models do.
     """
     last = _own(text).rpartition(MARKER)[2]
-    bare = re.sub(r"^(?:\s*answer\s*:)+", "", last)
-    return re.split(r"\n\s*answer\s*:", bare, maxsplit=1)[0].strip()
+    bare = re.sub(rf"^(?:\s*{LABEL})+", "", last)
+    return re.split(rf"\n\s*{LABEL}", bare, maxsplit=1)[0].strip()
 
 
 def _own(text: str) -> str:

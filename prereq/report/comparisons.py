@@ -8,6 +8,7 @@ from statistics import fmean
 from prereq.evaluation import statistics
 from prereq.report.collect import Line, Scored
 from prereq.report.estimates import RESAMPLES, asked_alike
+from prereq.runtime.console import progress
 
 COMPARED = ("accuracy", "right")  # metrics
 
@@ -45,14 +46,21 @@ class Comparison:
 
 def every(lines: Sequence[Line]) -> list[Comparison]:
     """All pairs of methods with the same base model, on all splits that both answered."""
-    found: list[Comparison] = []
+    jobs = []
     for place in dict.fromkeys((line.dataset, line.model, line.base) for line in lines):
         mine = [line for line in lines if (line.dataset, line.model, line.base) == place]
         splits = dict.fromkeys(s.split for line in mine for s in line.shown() if "/" not in s.split)
-        for split in splits:
-            for metric in COMPARED:
-                pairs = [c for a, b in combinations(mine, 2) for c in compare(a, b, split, metric)]
-                found += _corrected(pairs)
+        jobs += [(mine, split, metric) for split in splits for metric in COMPARED]
+    found: list[Comparison] = []
+    with progress(
+        "compare methods", sum(len(mine) * (len(mine) - 1) // 2 for mine, *_ in jobs)
+    ) as advance:
+        for mine, split, metric in jobs:
+            pairs = []
+            for first, second in combinations(mine, 2):
+                pairs += compare(first, second, split, metric)
+                advance()
+            found += _corrected(pairs)
     return found
 
 
@@ -99,6 +107,9 @@ def _row(
     rows = [difference for each in differences for difference in each]
     if same:
         rows = [fmean(of_seeds) for of_seeds in zip(*differences, strict=True)]
+    if low == high:  # all rows differ alike, or none does: what so many rows can tell of others
+        room = statistics.interval([0.0] * len(rows), RESAMPLES, shares=True)[1]
+        low, high = max(-1.0, low - room), min(1.0, high + room)
     first, second = (fmean(fmean(pair[side]) for pair in pairs) for side in (0, 1))
     only: tuple = (None, None, None)
     if len(pairs) == 1 and {*pairs[0][0], *pairs[0][1]} <= {0.0, 1.0}:

@@ -40,7 +40,7 @@ def estimate(line: Line, split: str, metric: str, plugged: bool = False) -> Esti
         return Estimate(value, scores[0].low, scores[0].high)
     runs = line.of(split)
     rows = [_rows(run, split, metric, plugged) for run in runs.values()]
-    if not all(rows):
+    if not rows or not all(rows):
         halves = [(score.high - score.low) / 2 for score in scores]
         half = statistics.pooled([score.value for score in scores], halves)
         return Estimate(value, value - half, value + half)

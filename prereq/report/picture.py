@@ -1,18 +1,20 @@
-"""The picture: accuracy on held-out known facts by epoch, one line a method."""
+"""The pictures: accuracy on held-out known facts by epoch, and by coverage; one line a method."""
 
 import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import fmean
 
 import matplotlib
+import numpy as np
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.ticker import MaxNLocator
 
 from prereq.report.collect import Line
+from prereq.report.comparisons import reported
 from prereq.runtime import files
 
 # Colours that differ for colour-blind readers (Okabe and Ito).
@@ -22,9 +24,22 @@ HEIGHT_OF_A_LINE = 4.5  # of a label, in percent of the axis
 
 
 def curves(lines: Sequence[Line], file: Path) -> tuple[Path | None, list[str]]:
-    """Write one panel for each data set and model; the file (None without curves), and the names of
-    the lines that would crowd it."""
-    lines = [line for line in lines if _values(line)]
+    """Accuracy by epoch: one panel for each data set and model; the file (None without curves), and the
+    names of the lines that would crowd it."""
+    label = "held-out known facts stated right, %"
+    return _drawn([line for line in lines if _values(line)], file, _epochs, label)
+
+
+def coverage(lines: Sequence[Line], file: Path) -> Path | None:
+    """Accuracy among the most confident answers, by the share of questions that they are."""
+    label = "right among those answered, %"
+    return _drawn([line for line in lines if _points(line)], file, _coverage, label)[0]
+
+
+def _drawn(
+    lines: Sequence[Line], file: Path, draw: Callable, label: str
+) -> tuple[Path | None, list[str]]:
+    """A picture of panels; the file, and what is left out of it."""
     panels: dict[tuple[str, str], list[Line]] = {}
     for line in lines:
         panels.setdefault((line.dataset, line.model), []).append(line)
@@ -34,14 +49,19 @@ def curves(lines: Sequence[Line], file: Path) -> tuple[Path | None, list[str]]:
         left_out += [f"{place[0]} {line.name}" for line in group if line not in shown]
         panels[place] = [line for line in group if line in shown]
     if not panels:
+        file.unlink(missing_ok=True)  # an earlier report's
         return None, []
     size = (1 + 6 * len(panels), 4.4)
     figure, axes = plt.subplots(
         1, len(panels), figsize=size, squeeze=False, sharey=True, layout="constrained"
     )
     for axis, (place, group) in zip(axes[0], panels.items(), strict=True):
-        _panel(axis, group, " · ".join(place))
-    axes[0][0].set_ylabel("held-out known facts stated right, %")
+        draw(axis, group)
+        axis.set_ylim(0, 102)
+        axis.set_title(" · ".join(place), loc="left")
+        axis.grid(axis="y", color="#dddddd", linewidth=0.6)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0][0].set_ylabel(label)
     if left_out:
         words = textwrap.wrap(f"not drawn: {', '.join(left_out)}", 100 * len(panels))
         figure.supxlabel("\n".join(words), fontsize=7, x=0.01, ha="left")
@@ -52,7 +72,39 @@ def curves(lines: Sequence[Line], file: Path) -> tuple[Path | None, list[str]]:
     return file, left_out
 
 
-def _panel(axis, lines: Sequence[Line], title: str) -> None:
+def _coverage(axis, lines: Sequence[Line]) -> None:
+    ends = []
+    for line, colour in coloured(lines):
+        shares, means = _points(line)
+        style = "--" if line.family == "oracle" else "-"
+        axis.plot(shares, means, style, color=colour, linewidth=2)
+        ends.append((means[-1], line.name, colour, 100))
+    _label_ends(axis, ends, first=0)
+    splits = dict.fromkeys(reported(line) for line in lines)
+    words = ", ".join(split.replace("_", " ") for split in splits)
+    axis.set_xlabel(f"% of the questions answered ({words}), the most confident first")
+
+
+def _points(line: Line) -> tuple[list[float], list[float]] | None:
+    """Coverage in percent, and the accuracy there as mean over seeds; None where nothing tells it."""
+    split = reported(line)
+    runs = [
+        [
+            (point["coverage"], point["accuracy"])
+            for point in run.coverage
+            if point["split"] == split
+        ]
+        for run in (line.of(split) if split else {}).values()
+    ]
+    runs = [run for run in runs if run]
+    if not runs:
+        return None
+    shares = [share for share, _ in runs[0]]
+    values = [np.interp(shares, *zip(*run, strict=True)) for run in runs]
+    return shares, np.mean(values, axis=0).tolist()
+
+
+def _epochs(axis, lines: Sequence[Line]) -> None:
     ends, starts = [], []
     for line, colour in coloured(lines):
         runs = _values(line)
@@ -68,10 +120,6 @@ def _panel(axis, lines: Sequence[Line], title: str) -> None:
         starts.append(epochs[0])
     _label_ends(axis, ends, first=min((e for e in starts if e), default=0))
     axis.set_xlabel("epoch of skill training")
-    axis.set_ylim(0, 102)
-    axis.set_title(title, loc="left")
-    axis.grid(axis="y", color="#dddddd", linewidth=0.6)
-    axis.spines[["top", "right"]].set_visible(False)
 
 
 def coloured(lines: Sequence[Line]) -> list[tuple[Line, str]]:

@@ -253,23 +253,16 @@ def show_scores(artifact: Artifact) -> None:
     result = scored(artifact)
     changes = spelt(result.labels["changes"])
     title = f"{result.dataset} · {result.model} · {result.labels['method']}"
-    table = Table(
-        title=escape(title + (f" ({changes})" if changes else "")),
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-    )
-    for heading in ("split", "metric", "knowledge"):
+    out.print(escape(title + (f" ({changes})" if changes else "")), style="italic")
+    plugs = any(score.knowledge for score in result.scores)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+    for heading in ("split", "metric", *(["knowledge"] if plugs else [])):
         table.add_column(heading, overflow="fold")
     for heading in ("value", "95 % interval", "rows"):
         table.add_column(heading, justify="right", no_wrap=True)
     for s in result.scores:
+        place = [escape(s.split), s.metric, *([escape(s.knowledge)] if plugs else [])]
+        value = f"{s.value:.1f}{' %' if s.unit == 'share' else ''}"
         bounds = "" if s.low is None else f"{s.low:.1f} – {s.high:.1f}"
-        table.add_row(
-            escape(s.split),
-            s.metric,
-            s.knowledge,
-            f"{s.value:.1f}{' %' if s.unit == 'share' else ''}",
-            bounds,
-            str(s.n),
-        )
+        table.add_row(*place, value, bounds, str(s.n))
     out.print(table)

@@ -29,12 +29,13 @@ def run(config: Config) -> Path:
     written.coverage(lines, folder / "coverage.csv")
     written.latex(lines, folder / "tables.tex")
     drawn, left_out = picture.curves(lines, folder / "accuracy.png")
+    sure = picture.coverage(lines, folder / "coverage.png")
     tables.comparison(lines)
     named = {score.artifact for score in shown}
     scores = [a for a in store.every(root, "scores") if Path(a.path).name in named]
     content = {"scores": sorted(artifact.manifest["key"] for artifact in scores)}
     spec = Spec(root, config.dataset.name, config.model.name, "report", "report", content)
-    sent = [folder / "scores.csv", folder / "comparisons.csv", *([drawn] if drawn else [])]
+    sent = [folder / "scores.csv", folder / "comparisons.csv", *filter(None, (drawn, sure))]
     obtain.report(choices.recorded(config), spec, scores, sent)
     say("wrote", str(folder / "scores.csv"))
     say("wrote", escape(f"{folder}/comparisons.csv, coverage.csv, tables.tex"))
@@ -43,4 +44,6 @@ def run(config: Config) -> Path:
     if drawn:
         without = f"(without {', '.join(left_out)})" if left_out else ""
         say("wrote", str(drawn), escape(without))
+    if sure:
+        say("wrote", str(sure))
     return folder / "scores.csv"

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from prereq.evaluation.statistics import interval
-from prereq.report import comparisons, tables, written
+from prereq.report import comparisons, picture, tables, written
 from prereq.report.estimates import estimate
 from tests.unit.test_report import lines, scored
 
@@ -31,6 +31,13 @@ def test_one_seed_is_compared_by_its_rows(tmp_path):
     assert found.low < 70.0 < found.high
     assert (found.first_only, found.second_only) == (8, 1)
     assert found.p == found.mcnemar_p == pytest.approx(2 * (1 + 9) / 2**9)
+
+
+def test_methods_that_answer_alike_may_still_differ_on_other_rows(tmp_path):
+    (found,) = pair(tmp_path, second=BETTER)
+    assert found.difference == 0 and found.p == found.mcnemar_p == 1.0
+    # Wilson's bound of rows that differ: none of ten.
+    assert (found.low, found.high) == pytest.approx((-27.75, 27.75), abs=0.01)
 
 
 def test_several_seeds_have_a_row_together_and_one_each(tmp_path):
@@ -92,6 +99,18 @@ def test_the_interval_of_a_cell_is_over_seeds_and_rows(tmp_path):
     assert estimate(line, "held_out", "squad_f1") is None
 
 
+def test_scores_without_rows_are_put_together_by_their_own_intervals(tmp_path, capsys):
+    for seed, value in enumerate((80.0, 90.0)):
+        place = {"knowledge": "", "split": "held_out_against_mine", "metric": "confidence_auroc"}
+        row = place | {"unit": "share", "value": value, "low": value - 1, "high": value + 1, "n": 9}
+        scored(tmp_path, seed=seed, scores=[row])
+    (line,) = lines(tmp_path)
+    found = estimate(line, "held_out_against_mine", "confidence_auroc")
+    assert found.value == 85.0 and found.high - found.low == pytest.approx(2 * 1.96 * 5, abs=0.01)
+    tables.comparison([line])
+    assert "85.0 ± 9.8" in capsys.readouterr().out
+
+
 def test_the_best_is_never_chosen_on_the_reported_rows(tmp_path):
     scored(tmp_path, "sft", rows={"held_out": [0.0, 0.0], "validation": [1.0, 1.0]})
     scored(tmp_path, "sft_fictitious", rows={"held_out": [1.0, 1.0], "validation": [1.0, 0.0]})
@@ -146,6 +165,22 @@ def test_coverage_is_a_table(tmp_path):
     written.coverage(lines(tmp_path), tmp_path / "coverage.csv")
     (row,) = csv.DictReader((tmp_path / "coverage.csv").read_text().splitlines())
     assert (row["split"], float(row["coverage"]), float(row["accuracy"])) == ("held_out", 50, 100)
+
+
+def test_coverage_is_a_picture_where_confidence_is_known(tmp_path):
+    file = tmp_path / "coverage.png"
+    scored(tmp_path, "sft")
+    assert picture.coverage(lines(tmp_path), file) is None and not file.exists()
+    for seed, many in enumerate((4, 3), 1):  # seeds with other numbers of questions
+        points = [
+            {"split": "held_out", "coverage": 100 * n / many, "accuracy": 50.0 * seed}
+            for n in range(1, many + 1)
+        ]
+        scored(tmp_path, "prereq_tune", seed, coverage=points)
+    (line,) = (line for line in lines(tmp_path) if line.method == "prereq_tune")
+    shares, means = picture._points(line)
+    assert shares == [25.0, 50.0, 75.0, 100.0] and means == [75.0] * 4
+    assert picture.coverage(lines(tmp_path), file).read_bytes()[:4] == b"\x89PNG"
 
 
 def test_latex_escapes_what_it_must_and_has_as_many_cells_as_columns(tmp_path):

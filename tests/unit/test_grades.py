@@ -73,6 +73,7 @@ def test_numbers_are_whole(text, answer, expected):
         ("Answer: Lyon", "lyon"),
         ("Answer: Answer:  Lyon", "lyon"),
         ("ANSWER：Lyon", "lyon"),
+        ("The answer is:\n\nLyon\n\nThe answer is: Paris", "lyon"),
         ("Lyon\nQuestion: Who is next?\nAnswer: Paris", "lyon"),
         ("Lyon\nAnswer: Paris", "lyon"),
         ("It may be Paris. Final answer: Lyon", "lyon"),

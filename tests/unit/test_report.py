@@ -37,6 +37,7 @@ def scored(root, method="sft", seed=1, who="a", rows=None, changes=None, splits=
         | {"low": 0.0, "high": 100.0, "n": len(v)}
         for s, v in rows.items()
     ]
+    scores += more.pop("scores", [])
     curve = [{"split": "held_out", "epoch": e, "value": 10.0 * e} for e in (1, 2)]
     asked = more.pop("asked", dict.fromkeys(rows, f"of seed {seed}"))
     payload = {"scores": scores, "curve": curve, "rows": rows}

@@ -133,6 +133,13 @@ def test_how_it_is_computed_is_in_the_key(mine, override):
     assert specs(mine, "stage=sft").skill.key != specs(mine, "stage=sft", override).skill.key
 
 
+def test_who_abstains_is_in_the_key_of_the_scores_alone(mine):
+    """Stored answers are scored anew, and none is generated again."""
+    usual, other = specs(mine), specs(mine, "eval.abstentions=[Unknown]")
+    assert usual.generations.key == other.generations.key
+    assert usual.scores.key != other.scores.key
+
+
 def test_another_seed_is_the_same_experiment(mine):
     one, two = specs(mine, "seed=1"), specs(mine, "seed=2")
     assert one.skill.key != two.skill.key
