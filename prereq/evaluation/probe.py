@@ -50,20 +50,19 @@ def check_attention(model: PreTrainedModel, prompts: Sequence[list[int]]) -> Non
 
     def check(probe: list[list[int]]) -> None:
         ids = torch.tensor(probe[:1], device=inner.device)
-        found = plain_logits(model, ids)[0]
-        with plain_attention(inner):
-            expected = plain_logits(model, ids)[0]
-        compare("the logits", found, expected, inner.dtype, lambda: _eager(model, ids))
+
+        def eager() -> torch.Tensor:
+            with plain_attention(inner):
+                return plain_logits(model, ids)[0]
+
+        def rounded() -> torch.Tensor:
+            with rounded_anew(model, inner.dtype):
+                return eager()
+
+        compare("the logits", plain_logits(model, ids)[0], eager(), inner.dtype, rounded)
 
     if unfit := fault(inner, prompts, check):
         raise refusal(inner, str(unfit), "model.attn_implementation=eager")
-
-
-def _eager(model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
-    """Its logits by eager attention, [L, vocabulary], as far off as rounding may be."""
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    with plain_attention(inner), rounded_anew(model, inner.dtype):
-        return plain_logits(model, ids)[0]
 
 
 def _decode(model: PreTrainedModel, rows: list[list[int]]) -> torch.Tensor:
