@@ -17,11 +17,16 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
-
 REPOSITORY = Path(__file__).parent.parent
 
 forked = Forked()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c():
+    """Ctrl-C is heard, though a shell's background jobs ignore it. No import does this: workers import."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 SMALL_WORLD = [
     "dataset.world.asked=6",
