@@ -9,14 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from prereq.config.schema.judge import TEXTS
+from prereq.config.schema.judge import ACCURACY, CLAIMS, TEXTS
 from prereq.config.shape import no_twice, one_of
 
 if TYPE_CHECKING:
     from prereq.config.schema import Config
 
 SHOWS = ("table1", "table2", "table3", "forms", "figure3", "figure4")
-ACCURACY = ("table1", "forms", "figure3", "figure4")  # compare accuracy on a split
 FORMS = {"passage", "statement"}
 
 
@@ -59,7 +58,7 @@ def problems(config: Config) -> list[str]:
     own = {"table2": _table2, "table3": _table3, "forms": _forms}
     own |= {"figure3": _figure3, "figure4": _figure4}
     found = list(own[shows](config)) if shows in own else []
-    if shows in ACCURACY and not reported(config):
+    if shows in (*ACCURACY, *CLAIMS) and not reported(config):
         found.append(
             f"experiment={shows}: compares accuracy on a test of known facts or one without a role, and "
             f"dataset={config.dataset.name} has none; add one to dataset.tests"
@@ -100,11 +99,11 @@ def _forms(config: Config) -> Iterator[str]:
     for fictitious in sorted({source.fictitious for source in data.knowledge}):
         forms = {s.form for s in data.knowledge if s.fictitious == fictitious}
         if forms != FORMS:
-            kind = "fictitious" if fictitious else "real"
+            kind, own = "fictitious" if fictitious else "real", " and ".join(forms)
             yield (
                 f"experiment=forms: compares statements, passages and both, and the {kind} knowledge of "
-                f"dataset={data.name} is {' and '.join(sorted(forms))} alone; dataset=world, world_qa, "
-                "popqa, hotpotqa, bio and medical have both, or add sources of the other form to "
+                f"dataset={data.name} has the form {own} alone; dataset=world, world_qa, popqa, hotpotqa, "
+                " bio and medical have both, or add sources of the other form to "
                 "dataset.other_form"
             )
 

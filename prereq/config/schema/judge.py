@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 WHO = ("exact", "openai", "local")
 TEXTS = ("facts", "long_form")  # kinds of scoring whose answers are texts, not short answers
 CLAIMS = ("table1", "figure3")  # experiments that count the claims of texts
+ACCURACY = ("forms", "figure4")  # and those that compare accuracy alone
 
 
 @dataclass
@@ -61,12 +62,12 @@ class Judge:
 
 
 def judges(config: Config) -> bool:
-    """Whether the command has answers judged: stage=judge does, and an experiment on texts that nothing
-    else scores, or whose claims it counts."""
+    """Whether the command has answers judged: stage=judge does, and an experiment whose texts nothing else
+    scores, or whose claims it counts."""
     shows, scoring = config.experiment.shows, config.eval.scoring
     if config.stage.name != "pipeline" or shows is None:
         return config.stage.name == "judge"
-    return scoring == "long_form" or (scoring == "facts" and shows in CLAIMS)
+    return scoring in TEXTS if shows in CLAIMS else scoring == "long_form" and shows in ACCURACY
 
 
 def problems(config: Config) -> list[str]:

@@ -35,9 +35,13 @@ def _claims(table: Beside, setting: Setting, ran: Sequence[Ran]):
     figure, (here, printed) = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained")
     split = f"{setting.split}_by_{setting.judge}"
     for line, colour in coloured([one.line for one in ran]):
-        accuracy, claims = (line.scores(split, metric) for metric in ("supported", "facts"))
-        points = [(c.value, a.value) for a, c in zip(accuracy, claims, strict=True)]
-        here.scatter(*zip(*points, strict=True), color=colour, label=line.name)
+        accuracy, claims = (
+            {score.seed: score.value for score in line.scores(split, metric)}
+            for metric in ("supported", "facts")
+        )
+        seeds = [seed for seed in claims if seed in accuracy]  # where any verdict could be read
+        points = [claims[seed] for seed in seeds], [accuracy[seed] for seed in seeds]
+        here.scatter(*points, color=colour, label=line.name)
     here.legend(fontsize=8, frameon=False)
     here.set_title(f"{setting.dataset} · {setting.model}, a point a seed", loc="left")
     task = table.tasks[0]
