@@ -103,8 +103,7 @@ def _forms(config: Config) -> Iterator[str]:
             yield (
                 f"experiment=forms: compares statements, passages and both, and the {kind} knowledge of "
                 f"dataset={data.name} has the form {own} alone; dataset=world, world_qa, popqa, hotpotqa, "
-                " bio and medical have both, or add sources of the other form to "
-                "dataset.other_form"
+                "bio and medical have both, or add sources of the other form to dataset.other_form"
             )
 
 

@@ -133,22 +133,25 @@ def _told(setting: Setting, ran: Sequence[Ran]) -> Beside:
 
 
 def _plugged(setting: Setting, ran: Sequence[Ran]) -> Beside:
-    """Agreement with each of two versions, by the version that is plugged in: table 2."""
-    printed, versions = PRINTED["table2"], sorted({*setting.versions.values()} - {None})
+    """Agreement with each of two versions, by the version that is plugged in: table 2.
+
+    Of more than two versions the columns are the own one and the others, and the paper has no such row.
+    """
+    versions = sorted({*setting.versions.values()} - {None})
     two = len(versions) == 2
+    of_first, of_second, alone, plain = PRINTED["table2"]
     rows = []
     for one in ran:
-        score = {s.knowledge for s in one.line.scores(setting.plug_in, "own", plugged=True)}
-        for name in sorted(score, key=lambda name: (versions.index(setting.versions[name]), name)):
-            number = versions.index(setting.versions[name])
-            says = next((t for t, p in printed.items() if two and p.get("plugged") == number), "")
-            own, other = (
-                _cell(one, setting.plug_in, metric, knowledge=name) for metric in ("own", "other")
-            )
-            cells = [other, own] if two and number == 1 else [own, other]
-            rows.append(_with_printed(f"{one.line.name} + {name}", says, cells))
-        says = "base + S" if score else ""
-        says = next((t for t, p in printed.items() if one.method in p.get("methods", ())), says)
+        plugs = {s.knowledge for s in one.line.scores(setting.plug_in, "own", plugged=True)}
+        for name, version in sorted(setting.versions.items(), key=lambda pair: pair[1] or 0):
+            if name not in plugs or version is None:
+                continue
+            first = version == versions[0]
+            own, other = (_cell(one, setting.plug_in, m, knowledge=name) for m in ("own", "other"))
+            cells = [own, other] if first or not two else [other, own]
+            says = of_first if first else of_second
+            rows.append(_with_printed(f"{one.line.name} + {name}", says if two else "", cells))
+        says = alone if plugs else plain if one.method == "sft" else ""
         cells = [_cell(one, setting.plug_in, metric) for metric in ("own", "other")]
         rows.append(_with_printed(one.line.name, says if two else "", cells))
     columns = [f"version {v}, %" for v in versions]

@@ -54,6 +54,10 @@ def notes(table: Beside, setting: Setting, ran: Sequence[Ran]) -> list[str]:
         f"here: {setting.model} on {setting.dataset}, split {split} ({rows:,} rows), "
         f"seed {_seeds(ran)}{judge}; ± half a 95 % interval"
     ]
+    if setting.shows == "figure4":
+        found.append(
+            "the skill is learnt from fewer subjects; the knowledge LoRAs hold all of them"
+        )
     tasks = [task for task in dict.fromkeys(table.tasks) if task]
     if not any(cell.published is not None for row in table.rows for cell in row.cells):
         return [*found, f"published: {PAPER}, printed no numbers of this kind for such a task"]
