@@ -65,10 +65,8 @@ def test_figure_3_has_the_claims_judged(run_cli, small_world, grown, outputs):
     result = run_cli("experiment=figure3", METHODS, *small_world, cwd=outputs.parent)
     assert result.returncode == 0, result.stderr
     found = rows(outputs, "figure3")
-    assert {row["column"] for row in found} == {"claims supported, %", "claims an answer"}
-    (claims,) = [
-        row for row in found if (row["here"], row["column"]) == ("prereq_tune", "claims an answer")
-    ]
+    assert {row["column"] for row in found} == {"supported, %", "claims"}
+    (claims,) = [row for row in found if (row["here"], row["column"]) == ("prereq_tune", "claims")]
     assert claims["published"] == "16.0000" and 0 <= float(claims["value"]) <= 5
     assert "judged by exact" in result.stdout and "not run here: SFT, POPULAR" in result.stdout
     assert (outputs / "report" / "figure3-world-tiny.png").exists()

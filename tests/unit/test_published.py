@@ -216,3 +216,8 @@ def test_figure_4_runs_every_size_of_the_methods_that_have_fictitious_rows():
     config.compare = [composed(f"method={name}").method for name in ("sft", "prereq_tune")]
     runs = [(s.config.method.name, s.config.dataset.fictitious_entities) for s in compared(config)]
     assert runs == [("sft", None), ("prereq_tune", None), ("prereq_tune", 5), ("prereq_tune", 9)]
+
+
+def test_a_method_of_ones_own_is_run_alone_and_its_name_is_not_counted_twice():
+    config = composed("experiment=table3", "method=sft")
+    assert config.dataset.methods == ["sft_fictitious", "sft", "sft"] and problems(config) == []

@@ -93,7 +93,7 @@ def _compared(setting: Setting, ran: Sequence[Ran]) -> Beside:
         measures.append("claims")
     task = _task(setting)
     rows = _rows("forms" if setting.shows == "forms" else "table1", setting, ran)
-    names = {"accuracy": _accuracy(setting), "claims": "claims an answer"}
+    names = {"accuracy": _accuracy(setting), "claims": "claims"}
     return Beside(
         TITLES[setting.shows],
         [names[measure] for measure in measures],
@@ -211,7 +211,7 @@ def _task(setting: Setting) -> str:
 
 def _accuracy(setting: Setting) -> str:
     if setting.judge:
-        return "claims supported, %"
+        return "supported, %"
     return "facts right, %" if setting.long else "accuracy, %"
 
 

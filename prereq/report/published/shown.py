@@ -23,7 +23,8 @@ def show(table: Beside, setting: Setting, ran: Sequence[Ran]) -> None:
     out.print(escape(table.title), style="italic")
     grid = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
     named = any(row.published for row in table.rows)
-    grid.add_column("here", overflow="fold")
+    longest = max((len(word) for row in table.rows for word in row.here.split()), default=1)
+    grid.add_column("here", overflow="fold", min_width=min(longest, 30))
     if named:
         grid.add_column("published", overflow="fold")
     for column in table.columns:
@@ -32,9 +33,9 @@ def show(table: Beside, setting: Setting, ran: Sequence[Ran]) -> None:
             grid.add_column("published", justify="right", no_wrap=True)
     for row in table.rows:
         cells = []
-        for cell in row.cells:
+        for column, cell in zip(table.columns, row.cells, strict=True):
             cells.append(str(cell.here or "–"))
-            cells += [_printed(cell)] if named else []
+            cells += [_printed(cell, column != "claims")] if named else []
         grid.add_row(
             escape(row.here or "–"), *([escape(row.published or "–")] if named else []), *cells
         )
@@ -101,8 +102,9 @@ def _compared(setting: Setting, tasks: Sequence[str]) -> str:
     return "the paper's data set and model"
 
 
-def _printed(cell: Cell) -> str:
-    return "–" if cell.published is None else f"{cell.published:g}"
+def _printed(cell: Cell, share: bool) -> str:
+    """As the paper has it: shares with two decimals, counts with one."""
+    return "–" if cell.published is None else f"{cell.published:.{2 if share else 1}f}"
 
 
 def _seeds(ran: Sequence[Ran]) -> str:
