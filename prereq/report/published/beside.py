@@ -88,48 +88,34 @@ def beside(setting: Setting, ran: Sequence[Ran]) -> Beside:
 
 def _compared(setting: Setting, ran: Sequence[Ran]) -> Beside:
     """Methods by accuracy and, where a judge counted them, claims: table 1, figure 3, forms."""
-    measures = ["accuracy"]
-    if setting.shows in ("table1", "figure3") and setting.judge:
-        measures.append("claims")
+    measures = {"accuracy": _accuracy(setting)}
+    if setting.shows != "forms" and setting.judge:
+        measures["claims"] = "claims"
     task = _task(setting)
-    rows = _rows("forms" if setting.shows == "forms" else "table1", setting, ran)
-    names = {"accuracy": _accuracy(setting), "claims": "claims"}
-    return Beside(
-        TITLES[setting.shows],
-        [names[measure] for measure in measures],
-        [task] * len(measures),
-        [
-            Row(
-                one.line.name if one else "",
-                name,
-                [_measured(setting, one, m, printed.get(task, {}).get(m)) for m in measures],
-            )
-            for one, name, printed in rows
-            if one or printed.get(task)
-        ],
-    )
+    rows = []
+    for one, name, printed in _rows("forms" if setting.shows == "forms" else "table1", ran):
+        if one or task in printed:
+            cells = [_measured(setting, one, m, _value(printed, task, m)) for m in measures]
+            rows.append(Row(one.line.name if one else "", name, cells))
+    columns = [*measures.values()]
+    return Beside(TITLES[setting.shows], columns, [task] * len(columns), rows)
 
 
 def _told(setting: Setting, ran: Sequence[Ran]) -> Beside:
     """Fictitious facts of training rows that the skill alone tells: table 3."""
     tasks = ["invented_questions", "invented_persons"]
-    mine = tasks[setting.long]
-    rows = [
-        Row(
-            one.line.name if one else "",
-            name,
-            [
-                _cell(one, setting.invented if task == mine else None, "accuracy", printed=value)
-                for task in tasks
-                for value in [printed.get(task, {}).get("told")]
-            ],
-        )
-        for one, name, printed in _rows("table3", setting, ran)
-    ]
+    splits = [None, setting.invented] if setting.long else [setting.invented, None]
+    rows = []
+    for one, name, printed in _rows("table3", ran):
+        cells = [
+            _cell(one, split, "accuracy", printed=_value(printed, task, "told"))
+            for task, split in zip(tasks, splits, strict=True)
+        ]
+        rows.append(Row(one.line.name if one else "", name, cells))
     columns = ["questions answered right, %", "biographies, %"]
     if setting.long:
         columns[1] = "biographies, % (here: of the facts;\npublished: of the entities)"
-    return Beside(TITLES["table3"], columns, list(tasks), rows)
+    return Beside(TITLES["table3"], columns, [*tasks], rows)
 
 
 def _plugged(setting: Setting, ran: Sequence[Ran]) -> Beside:
@@ -162,37 +148,27 @@ def _plugged(setting: Setting, ran: Sequence[Ran]) -> Beside:
 
 def _grown(setting: Setting, ran: Sequence[Ran]) -> Beside:
     """Accuracy by the number of fictitious subjects: figure 4; at all of them the paper's Table 1."""
-    task = _task(setting)
-    methods = dict.fromkeys(one.method for one in ran)
-    full = {
-        one.method: printed.get(task, {}).get("accuracy")
-        for one, _, printed in _rows("table1", setting, [one for one in ran if one.size is None])
+    task, methods = _task(setting), [*dict.fromkeys(one.method for one in ran)]
+    runs = {(one.method, one.size or setting.subjects): one for one in ran}
+    whole = {
+        one.method: _value(printed, task, "accuracy")
+        for one, _, printed in _rows("table1", [one for one in ran if one.size is None])
         if one
     }
     rows = []
-    for size in sorted({one.size or setting.subjects for one in ran}):
-        whole = size == setting.subjects
-        cells = []
-        for method in methods:
-            one = next(
-                (r for r in ran if r.method == method and (r.size or setting.subjects) == size),
-                None,
-            )
-            cells.append(_measured(setting, one, "accuracy", full.get(method) if whole else None))
-        rows.append(
-            Row(
-                f"{size:,} fictitious subjects",
-                "Table 1" if whole and any(full.values()) else "",
-                cells,
-            )
-        )
+    for size in sorted({size for _, size in runs}):
+        full = whole if size == setting.subjects else {}
+        cells = [
+            _measured(setting, runs.get((method, size)), "accuracy", full.get(method))
+            for method in methods
+        ]
+        says = "Table 1" if any(full.values()) else ""
+        rows.append(Row(f"{size:,} fictitious subjects", says, cells))
     title = f"{TITLES['figure4']}: {_accuracy(setting)}"
-    return Beside(title, [*methods], [task] * len(methods), rows)
+    return Beside(title, methods, [task] * len(methods), rows)
 
 
-def _rows(
-    table: str, setting: Setting, ran: Sequence[Ran]
-) -> list[tuple[Ran | None, str, dict[str, Any]]]:
+def _rows(table: str, ran: Sequence[Ran]) -> list[tuple[Ran | None, str, dict[str, Any]]]:
     """(run, the paper's name, what it printed): the paper's rows, then runs that it has no row of."""
     left, found = list(ran), []
     for name, printed in PRINTED[table].items():
@@ -201,6 +177,11 @@ def _rows(
             left.remove(mine)
         found.append((mine, name, printed))
     return found + [(one, "", {}) for one in left]
+
+
+def _value(printed: dict[str, Any], task: str, measure: str) -> float | None:
+    """A number of a row of the paper, None where it has none."""
+    return printed.get(task, {}).get(measure)
 
 
 def _task(setting: Setting) -> str:
