@@ -131,8 +131,8 @@ def test_figure_4_has_a_row_a_size_and_the_papers_numbers_at_all_of_them(tmp_pat
     table = beside(setting("figure4"), runs)
     assert table.columns == ["sft_fictitious", "prereq_tune"]
     assert numbers(table) == {
-        "25 fictitious subjects": [(50.0, None), (50.0, None)],
-        "100 fictitious subjects": [(75.0, 15.44), (75.0, 45.30)],
+        "25 subjects": [(50.0, None), (50.0, None)],
+        "100 subjects": [(75.0, 15.44), (75.0, 45.30)],
     }
 
 

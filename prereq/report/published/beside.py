@@ -160,7 +160,7 @@ def _grown(setting: Setting, ran: Sequence[Ran]) -> Beside:
             for method in methods
         ]
         says = "Table 1" if any(full.values()) else ""
-        rows.append(Row(f"{size:,} fictitious subjects", says, cells))
+        rows.append(Row(f"{size:,} subjects", says, cells))
     title = f"{TITLES['figure4']}: {_accuracy(setting)}"
     return Beside(title, methods, [task] * len(methods), rows)
 
