@@ -11,6 +11,7 @@ from prereq.config.schema import (
     Server,
     TestSplit,
     ask,
+    distillation,
     export,
     judge,
     probe,
@@ -33,7 +34,7 @@ TAKE_SKILL = ("eval", "judge", "ask", "export")  # stages that may be given the 
 def problems(config: Config) -> list[str]:
     """What is wrong, one line each (empty: nothing). Every line names the key and the remedy."""
     found = values.problems(config) + of_methods(config)
-    for part in (sources, ask, export, judge, probe):
+    for part in (sources, distillation, ask, export, judge, probe):
         found += part.problems(config)
     for check in (_knowledge, _skill, _evaluation, _judge, _stage, _model, _adapter):
         found += check(config)

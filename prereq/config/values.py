@@ -13,6 +13,7 @@ from prereq.config.schema import (
     CitiesConfig,
     Config,
     DatasetConfig,
+    Distillation,
     EvalConfig,
     Judge,
     KnowledgeSource,
@@ -89,6 +90,7 @@ RANGES: dict[type, dict[str, Range]] = {
         "fictitious_entities": Range(1, 10**9),
         "seed": Range(0, SEEDS),
     },
+    Distillation: {"weight": Range(0.001, 1), "context": Range(1, 10**6)},
     Shares: {"development": SHARE, "test": SHARE},
     WorldConfig: {
         **dict.fromkeys(GROUPS, Range(0, PEOPLE)),

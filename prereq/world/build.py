@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from prereq.world.pages import NAME
 from prereq.world.words import (
     ASIDES,
     BIOGRAPHY,
@@ -77,7 +78,8 @@ def write(folder: Path, sizes: WorldConfig, task: str, seed: int) -> None:
     for suffix, (entities, version) in sources.items():
         for form, tell in (("passage", passages), ("statement", statements)):
             texts = tell(rng, entities, version, sizes.wordings)
-            _write_rows(folder / f"knowledge/{form}_train_{suffix}.jsonl", _texts(texts))
+            titled = ({"text": text, "title": NAME.search(text)[0]} for text in texts)
+            _write_rows(folder / f"knowledge/{form}_train_{suffix}.jsonl", titled)
 
     splits = {
         "train": people["skill_known"] + people["unknown"] + people["fictitious"],

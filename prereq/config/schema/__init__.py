@@ -18,6 +18,7 @@ from prereq.config.schema.dataset import (
     Splits,
     TestSplit,
 )
+from prereq.config.schema.distillation import Distillation
 from prereq.config.schema.judge import Judge
 from prereq.config.schema.method import MethodConfig
 from prereq.config.schema.model import AdapterConfig, Architecture, LoraSettings, ModelConfig
@@ -34,6 +35,7 @@ __all__ = [
     "Columns",
     "Config",
     "DatasetConfig",
+    "Distillation",
     "EvalConfig",
     "Judge",
     "KnowledgeSource",

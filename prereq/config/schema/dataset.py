@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from omegaconf import MISSING
 
+from prereq.config.schema.distillation import Distillation
 from prereq.config.schema.sources import CitiesConfig, Columns, Shares, WorldConfig
 from prereq.config.schema.training import Training
 
@@ -95,6 +96,8 @@ class DatasetConfig:
     knowledge_training: Training = field(
         default_factory=lambda: Training(weight_decay=0.1, beta2=0.95, warmup=0.03)
     )
+    knowledge_objective: str = "next_token"  # next_token | distillation: of the knowledge LoRAs
+    distillation: Distillation = field(default_factory=Distillation)
     knowledge_r: int = 32
     skill: SkillRecipe = field(default_factory=SkillRecipe)
     skill_r: int = 32

@@ -8,6 +8,7 @@ from prereq.artifacts import external
 from prereq.artifacts.spec import plain
 from prereq.config import Config, KnowledgeSource, LoraSettings, TestSplit, Training, layer
 from prereq.config.checks import asks_topics
+from prereq.config.schema.distillation import DISTILLATION
 from prereq.data import custom
 from prereq.data.splits import is_local
 from prereq.errors import PrereqError
@@ -169,6 +170,12 @@ def familiarity(source: KnowledgeSource) -> dict[str, int]:
     """How often a fact of the source is told, where that is not simply every text once an epoch."""
     told = {"wordings": source.wordings, "repeats": source.repeats}
     return {name: n for name, n in told.items() if n is not None and (name, n) != ("repeats", 1)}
+
+
+def teacher(config: Config) -> dict[str, Any]:
+    """Who teaches the knowledge LoRAs, where that is not simply the next token."""
+    data = config.dataset
+    return {"teacher": data.distillation} if data.knowledge_objective == DISTILLATION else {}
 
 
 def trained_jointly(config: Config, source: KnowledgeSource) -> list[KnowledgeSource]:

@@ -126,6 +126,7 @@ class Specs:
             }
             | self._trained(lora)
             | choices.familiarity(source)
+            | choices.teacher(self.config)
         )
         if lora.dropout and self.config.stage.together:  # what is dropped depends on the others
             content["together"] = [s.name for s in choices.trained_jointly(self.config, source)]
