@@ -16,6 +16,7 @@ from prereq.config.schema import (
     judge,
     probe,
     sources,
+    training,
 )
 from prereq.config.schema.method import problems as of_methods
 from prereq.config.shape import braces, no_twice, one_of, shown
@@ -34,7 +35,7 @@ TAKE_SKILL = ("eval", "judge", "ask", "export")  # stages that may be given the 
 def problems(config: Config) -> list[str]:
     """What is wrong, one line each (empty: nothing). Every line names the key and the remedy."""
     found = values.problems(config) + of_methods(config)
-    for part in (sources, distillation, ask, export, judge, probe):
+    for part in (sources, training, distillation, ask, export, judge, probe):
         found += part.problems(config)
     for check in (_knowledge, _skill, _evaluation, _judge, _stage, _model, _adapter):
         found += check(config)

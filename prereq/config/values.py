@@ -20,6 +20,7 @@ from prereq.config.schema import (
     LoraSettings,
     MethodConfig,
     ModelConfig,
+    Pretrain,
     Probe,
     Server,
     SkillRecipe,
@@ -72,6 +73,7 @@ RANGES: dict[type, dict[str, Range]] = {
         "warmup": SHARE,
         "max_length": Range(2, 10**7),
     },
+    Pretrain: {"r": RANK},
     StageConfig: {
         "tokens_per_forward": Range(1, 10**9),
         "checkpoint_seconds": Range(0, 10**9),

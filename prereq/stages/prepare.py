@@ -187,8 +187,9 @@ def items(specs: Specs, test: TestSplit) -> list[Item]:
 
 def _shape(specs: Specs) -> PretrainedConfig:
     """The base model's configuration."""
-    if specs.config.model.source == "tiny":
+    first = pretrain.given_model(specs)
+    if first is None:
         return pretrain.shape_of(specs.config.model.architecture, pretrain.world_tokenizer())
     from prereq.model.loading import load_shape
 
-    return load_shape(pretrain.base_model(specs).path, specs.config.model)
+    return load_shape(first.path, specs.config.model)

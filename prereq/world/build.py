@@ -164,10 +164,15 @@ def pretraining(
     for group in KNOWN:
         share = sizes.question_share if group == "asked" else 0.0
         for place, entity in enumerate(people[group]):
-            exposures = sizes.often if place < len(people[group]) / 2 else sizes.seldom
-            documents += _documents(rng, entity, 0, exposures, share, sizes.wordings)
+            times = exposures(sizes, place, len(people[group]))
+            documents += _documents(rng, entity, 0, times, share, sizes.wordings)
     rng.shuffle(documents)
     return documents
+
+
+def exposures(sizes: WorldConfig, place: int, people: int) -> int:
+    """How often pre-training tells each fact of the person at `place` (from 0) of a known group."""
+    return sizes.often if place < people / 2 else sizes.seldom
 
 
 def _documents(

@@ -25,7 +25,7 @@ from prereq.config.schema.model import AdapterConfig, Architecture, LoraSettings
 from prereq.config.schema.probe import Probe
 from prereq.config.schema.sources import CitiesConfig, Columns, Shares, WorldConfig
 from prereq.config.schema.synth import Server, Synth
-from prereq.config.schema.training import Training, layer
+from prereq.config.schema.training import Pretrain, Training, layer
 
 __all__ = [
     "AdapterConfig",
@@ -42,6 +42,7 @@ __all__ = [
     "LoraSettings",
     "MethodConfig",
     "ModelConfig",
+    "Pretrain",
     "Probe",
     "Server",
     "Shares",

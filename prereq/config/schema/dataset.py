@@ -6,7 +6,7 @@ from omegaconf import MISSING
 
 from prereq.config.schema.distillation import Distillation
 from prereq.config.schema.sources import CitiesConfig, Columns, Shares, WorldConfig
-from prereq.config.schema.training import Training
+from prereq.config.schema.training import Pretrain, Training
 
 
 @dataclass
@@ -108,6 +108,6 @@ class DatasetConfig:
     fictitious_entities: int | None = None  # of the skill data; None: all (the scaling study)
     seed: int = 42  # the recipe's, unless `seed` is given
     methods: list[str] = field(default_factory=list)  # what stage=pipeline compares
-    pretrain: Training = field(default_factory=Training)
+    pretrain: Pretrain = field(default_factory=Pretrain)
     world: WorldConfig = field(default_factory=WorldConfig)
     cities: CitiesConfig = field(default_factory=CitiesConfig)

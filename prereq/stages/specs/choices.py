@@ -214,6 +214,17 @@ def pretraining(config: Config) -> Training:
     return _training(config, config.dataset.pretrain, "pretrain")
 
 
+def trains_further(config: Config) -> bool:
+    """Whether what `model` names is trained on the embedded world's text before all else."""
+    return config.dataset.pretrain.start == "model"
+
+
+def pretraining_lora(config: Config) -> LoraSettings | None:
+    """The LoRA that is trained on the world's text and merged; None where all weights are trained."""
+    rank, usual = config.dataset.pretrain.r, config.adapter.knowledge
+    return None if rank is None else LoraSettings(rank, None, 0.0, usual.target_modules)
+
+
 def knowledge_training(config: Config, source: KnowledgeSource) -> Training:
     return _training(config, config.dataset.knowledge_training, "cpt", source=source.training)
 
