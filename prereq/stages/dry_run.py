@@ -37,9 +37,9 @@ from prereq.stages.specs import (
     choices,
     judged,
     missing,
-    of_method,
     probed,
 )
+from prereq.stages.specs.compared import compared, results
 from prereq.stages.specs.export import export_of
 from prereq.training.plan import Plan
 
@@ -80,10 +80,8 @@ def needs(config: Config) -> list[Need]:
     """All that the command needs, in the order in which it is made."""
     if config.stage.name == "report":
         raise PrereqError("stage=report makes no artifact, so stage.dry_run has nothing to show")
-    if config.stage.name == "ask":
-        experiments = asked(config)
-    else:
-        experiments = [of_method(config, method) for method in config.compare] or [Specs(config)]
+    experiments = asked(config) if config.stage.name == "ask" else compared(config)
+    experiments = experiments or [Specs(config)]
     wanted: dict[str, tuple[Spec | Artifact, Count | None]] = {}
     if isinstance(experiments[0].data, Artifact):
         wanted[str(experiments[0].data.path)] = experiments[0].data, None
@@ -143,7 +141,7 @@ def _targets(specs: Specs) -> list[Spec | Artifact]:
     if name == "judge":
         validates = specs.config.judge.validate
         return [judged.agreement(specs) if validates else judged.judged(specs)]
-    return [specs.skill if name == "sft" else specs.scores]
+    return [specs.skill] if name == "sft" else results(specs)
 
 
 def _walk(what: Spec | Artifact) -> Iterator[Spec | Artifact]:

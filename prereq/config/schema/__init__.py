@@ -19,6 +19,7 @@ from prereq.config.schema.dataset import (
     TestSplit,
 )
 from prereq.config.schema.distillation import Distillation
+from prereq.config.schema.experiment import Experiment
 from prereq.config.schema.judge import Judge
 from prereq.config.schema.method import MethodConfig
 from prereq.config.schema.model import AdapterConfig, Architecture, LoraSettings, ModelConfig
@@ -37,6 +38,7 @@ __all__ = [
     "DatasetConfig",
     "Distillation",
     "EvalConfig",
+    "Experiment",
     "Judge",
     "KnowledgeSource",
     "LoraSettings",
@@ -132,6 +134,7 @@ class Config:
     eval: EvalConfig = field(default_factory=EvalConfig)
     ask: Ask = field(default_factory=Ask)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
+    experiment: Experiment = field(default_factory=Experiment)
     compare: list[MethodConfig] = field(default_factory=list)  # filled in by __main__
     recipe: Any = None  # the same choices without a value changed; filled in by __main__
 

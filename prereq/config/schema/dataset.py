@@ -93,6 +93,9 @@ class DatasetConfig:
     known: str = "probe"  # probe | data: what says which real rows the base model knows
     prompt: str = "plain"  # plain | chat | a template that holds {question}: how a row is asked
     knowledge: list[KnowledgeSource] = field(default_factory=list)
+    # The form that `knowledge` lacks, where the data has it; beside it with both_forms.
+    other_form: list[KnowledgeSource] = field(default_factory=list)
+    both_forms: bool = False
     knowledge_training: Training = field(
         default_factory=lambda: Training(weight_decay=0.1, beta2=0.95, warmup=0.03)
     )
@@ -106,6 +109,7 @@ class DatasetConfig:
     topic_prompt: str | None = None  # of long-form evaluation: asks about `{name}`
     topics: str | None = None  # of long-form evaluation: a JSON list of names
     fictitious_entities: int | None = None  # of the skill data; None: all (the scaling study)
+    fictitious_sizes: list[int] = field(default_factory=list)  # what experiment=figure4 tries of it
     seed: int = 42  # the recipe's, unless `seed` is given
     methods: list[str] = field(default_factory=list)  # what stage=pipeline compares
     pretrain: Pretrain = field(default_factory=Pretrain)
