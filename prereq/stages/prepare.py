@@ -187,7 +187,8 @@ def items(specs: Specs, test: TestSplit) -> list[Item]:
 def _shape(specs: Specs) -> PretrainedConfig:
     """The base model's configuration."""
     if specs.config.model.source == "tiny":
-        return pretrain.shape_of(specs.config.model.architecture, pretrain.world_tokenizer())
+        words = pretrain.world_tokenizer(specs.config)
+        return pretrain.shape_of(specs.config.model.architecture, words)
     from prereq.model.loading import load_shape
 
     return load_shape(pretrain.base_model(specs).path, specs.config.model)

@@ -57,7 +57,7 @@ def _trained(specs: Specs) -> Artifact:
 
         from prereq.training.loop import Run, train
 
-        tokenizer = world_tokenizer()
+        tokenizer = world_tokenizer(config)
         plan, counts = planned(specs, tokenizer)
         torch.manual_seed(config.seed)
         model = LlamaForCausalLM(shape_of(config.model.architecture, tokenizer))
@@ -96,16 +96,16 @@ def planned(specs: Specs, tokenizer: PreTrainedTokenizerBase) -> tuple[Plan, dic
 def tokenizer_of(specs: Specs) -> PreTrainedTokenizerBase:
     """The base model's tokenizer, which the small world has before its model is trained."""
     if specs.config.model.source == "tiny":
-        return world_tokenizer()
+        return world_tokenizer(specs.config)
     from prereq.model.loading import load_tokenizer
 
     return load_tokenizer(base_model(specs).path, specs.config.model)
 
 
-def world_tokenizer() -> PreTrainedTokenizerBase:
+def world_tokenizer(config: Config) -> PreTrainedTokenizerBase:
     from prereq.world import tokenizer
 
-    return tokenizer.build()
+    return tokenizer.build(config.dataset.task)
 
 
 def shape_of(shape: Architecture, tokenizer: PreTrainedTokenizerBase) -> LlamaConfig:

@@ -8,7 +8,7 @@ from prereq.artifacts import store
 from prereq.artifacts.spec import Spec
 from prereq.config import Config
 from prereq.errors import PrereqError
-from prereq.report import collect, comparisons, picture, tables, written
+from prereq.report import collect, comparisons, familiarity, picture, tables, written
 from prereq.runtime.console import say
 from prereq.stages.specs import choices
 from prereq.tracking import obtain
@@ -30,12 +30,15 @@ def run(config: Config) -> Path:
     written.latex(lines, folder / "tables.tex")
     drawn, left_out = picture.curves(lines, folder / "accuracy.png")
     sure = picture.coverage(lines, folder / "coverage.png")
+    by_told = familiarity.of_lines(lines)
+    told = familiarity.picture(by_told, folder / "familiarity.png")
     tables.comparison(lines)
+    familiarity.shown(by_told)
     named = {score.artifact for score in shown}
     scores = [a for a in store.every(root, "scores") if Path(a.path).name in named]
     content = {"scores": sorted(artifact.manifest["key"] for artifact in scores)}
     spec = Spec(root, config.dataset.name, config.model.name, "report", "report", content)
-    sent = [folder / "scores.csv", folder / "comparisons.csv", *filter(None, (drawn, sure))]
+    sent = [folder / "scores.csv", folder / "comparisons.csv", *filter(None, (drawn, sure, told))]
     obtain.report(choices.recorded(config), spec, scores, sent)
     say("wrote", str(folder / "scores.csv"))
     say("wrote", escape(f"{folder}/comparisons.csv, coverage.csv, tables.tex"))
@@ -44,6 +47,6 @@ def run(config: Config) -> Path:
     if drawn:
         without = f"(without {', '.join(left_out)})" if left_out else ""
         say("wrote", str(drawn), escape(without))
-    if sure:
-        say("wrote", str(sure))
+    for file in filter(None, (sure, told)):
+        say("wrote", str(file))
     return folder / "scores.csv"

@@ -98,7 +98,7 @@ def problems(config: Config) -> list[str]:
     data = config.dataset
     found = one_of("dataset.source", data.source, SOURCES)
     found += one_of("dataset.overlong", data.overlong, OVERLONG)
-    found += one_of("dataset.task", data.task, ("questions", "biographies"))
+    found += one_of("dataset.task", data.task, ("questions", "biographies", "unsure"))
     if data.name.lower() in RESERVED:
         found.append(
             f"dataset.name={data.name}: output_dir has a folder of that name; choose another"
