@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
+from prereq.config.schema import unsure
 from prereq.config.shape import braces, nearest, no_twice, one_of, shown
 
 if TYPE_CHECKING:
@@ -106,7 +107,8 @@ def problems(config: Config) -> list[str]:
     if data.source == "hub" and not data.path:
         found.append("dataset.path: empty; name a Hub id or a local folder in the published layout")
     found += no_twice("dataset.methods", data.methods)
-    return [*found, *_prompt(data.prompt), *_world(data), *_custom(config), *_invented(config)]
+    found += [*unsure.problems(config), *_prompt(data.prompt), *_world(data)]
+    return [*found, *_custom(config), *_invented(config)]
 
 
 def _prompt(prompt: str) -> Iterator[str]:
@@ -132,6 +134,8 @@ def _world(data: DatasetConfig) -> Iterator[str]:
     """The sizes of the data made here: enough names, and a version for every source that asks."""
     if data.source == "world":
         groups = {k: v for k, v in vars(data.world).items() if k in GROUPS}
+        if data.task == "unsure":
+            groups["of dataset.unsure"] = unsure.people(data.unsure)
         if sum(groups.values()) > PEOPLE:
             sizes = ", ".join(f"{name}={size}" for name, size in groups.items())
             yield (
