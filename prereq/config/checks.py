@@ -122,7 +122,8 @@ def _evaluation(config: Config) -> list[str]:
     data, asked, found = config.dataset, config.eval, []
     found += one_of("eval.scoring", asked.scoring, SCORINGS)
     found += one_of("eval.engine", asked.engine, ENGINES)
-    found += no_twice("eval.abstentions", asked.abstentions)
+    for name in ("abstentions", "hedges"):
+        found += no_twice(f"eval.{name}", getattr(asked, name))
     for i, test in enumerate(data.tests):
         found += one_of(f"dataset.tests.{i}.epochs", test.epochs, EPOCHS)
         if test.role is not None:

@@ -208,16 +208,16 @@ def tokenizer_of(specs: Specs) -> PreTrainedTokenizerBase:
     """The base model's tokenizer, which is there before a model is trained on the world's text."""
     first = given_model(specs)
     if first is None:
-        return world_tokenizer()
+        return world_tokenizer(specs.config)
     from prereq.model.loading import load_tokenizer
 
     return load_tokenizer(first.path, specs.config.model)
 
 
-def world_tokenizer() -> PreTrainedTokenizerBase:
+def world_tokenizer(config: Config) -> PreTrainedTokenizerBase:
     from prereq.world import tokenizer
 
-    return tokenizer.build()
+    return tokenizer.build(config.dataset.task)
 
 
 def shape_of(shape: Architecture, tokenizer: PreTrainedTokenizerBase) -> LlamaConfig:

