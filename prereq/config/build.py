@@ -141,14 +141,15 @@ def _needed(cfg: Any, methods: Sequence[Any], where: Where) -> list[str]:
                 layers = [data.knowledge_training, source.training]
                 layers += [cfg.stage] if stage == "cpt" else []
                 recipes[f"dataset.knowledge.{i}.training"] = layers
-    if cfg.model.source == "tiny" and stage != "report":
+    if (cfg.model.source == "tiny" or data.pretrain.start == "model") and stage != "report":
         recipes["dataset.pretrain"] = [data.pretrain, *([cfg.stage] if stage == "pretrain" else [])]
     for key, layers in recipes.items():
         needed = [name for name in kinds(Training) if name != "max_length"]  # has a default
         absent = [n for n in needed if all(getattr(x, n) is None for x in layers)]
         why = ""
         if key == "dataset.pretrain":
-            why = f"; model={cfg.model.name} is trained from scratch by it (another: model=hf model.path=…)"
+            other = " (another: model=hf model.path=…)" if cfg.model.source == "tiny" else ""
+            why = f"; model={cfg.model.name} is trained by it on the embedded world's text{other}"
         if absent:
             found.append(f"{key}: no value for {', '.join(absent)}{where(key)}{why}")
     return found

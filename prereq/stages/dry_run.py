@@ -155,7 +155,7 @@ def _walk(what: Spec | Artifact) -> Iterator[Spec | Artifact]:
 def _counts(specs: Specs) -> dict[str, Count]:
     """How to count what an artifact is made from, by the artifact's path."""
     config, stage = specs.config, specs.config.stage.name
-    if config.model.source == "smollm2" and missing(specs.base):
+    if config.model.source == "smollm2" and missing(specs.given):
         return {}  # its tokenizer is in the package's one file, with the weights
     if config.synth.writer != "template" and missing(specs.synth):
         return {}  # a model would have to write first
@@ -170,7 +170,7 @@ def _counts(specs: Specs) -> dict[str, Count]:
     found = {}
     for source in choices.needed(config) if stage != "pretrain" else ():
         found[str(specs.knowledge(source).path)] = planned(cpt.planned, source)
-    if config.model.source == "tiny":
+    if specs.base != specs.given:
         found[str(specs.base.path)] = planned(pretrain.planned)
     asks = prepare.missing_probes(specs)  # what is trained on follows from answers not given yet
     trains = stage in ("sft", "ask", "export", "eval", "judge", "pipeline")
