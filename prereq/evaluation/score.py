@@ -8,7 +8,7 @@ from statistics import fmean
 from prereq.config import EvalConfig, TestSplit
 from prereq.data.rows import SkillRow
 from prereq.evaluation import statistics
-from prereq.evaluation.metrics import CONFIDENCE, Scorer, accepted, metrics_of
+from prereq.evaluation.metrics import CONFIDENCE, Scorer, expected, metrics_of
 from prereq.evaluation.requests import Item
 from prereq.evaluation.scoring import grade
 
@@ -174,7 +174,7 @@ def answers(
         if g["epoch"] not in epochs.values():
             continue
         asked = items[g["split"]][g["item"]].rows
-        wanted = list(dict.fromkeys(accepted(asked) or [row.assistant for row in asked]))
+        wanted = expected(asked)
         line = {key: g[key] for key in ("split", "epoch", "knowledge", "item")}
         line |= {"question": asked[0].user, "expected": wanted, "answer": g["text"]}
         line |= {"right": right(g["text"], asked), "confidence": g["confidence"]}

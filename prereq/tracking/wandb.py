@@ -8,6 +8,7 @@ finds it to be the version that it has.
 
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Sequence
 from functools import cache
@@ -20,7 +21,7 @@ from rich.markup import escape
 from prereq.artifacts.spec import Artifact, Spec, plain
 from prereq.config import TrackerConfig
 from prereq.errors import Preempted
-from prereq.runtime.console import say
+from prereq.runtime.console import at_the_end, say
 from prereq.tracking.settings import Settings
 
 STAGES = {"base": "pretrain", "knowledge": "cpt", "skill": "sft", "generations": "eval"}
@@ -68,7 +69,11 @@ def begin(settings: Settings, spec: Spec, resumed: bool) -> Any:
             return wandb.init(mode="online", resume=resume, **arguments)
         except (wandb.errors.Error, TimeoutError) as error:
             _say_offline(error, str(folder))
-    return None if mode == "disabled" else wandb.init(mode="offline", **arguments)
+    if mode == "disabled":
+        return None
+    run = wandb.init(mode="offline", **arguments)
+    at_the_end("to send", escape(f"wandb sync -n 1 {shlex.quote(str(folder))}"))
+    return run
 
 
 def described(settings: Settings, spec: Spec) -> dict[str, Any]:
@@ -138,7 +143,9 @@ def finish(run: Any, error: type[BaseException] | None) -> None:
     try:
         run.finish(exit_code=0 if error is None else 1)
     except TimeoutError:
-        say("offline", f"W&B did not take everything; later: wandb sync --include-online {folder}")
+        say("offline", "W&B did not take everything in time; its record is kept")
+        command = f"wandb sync --include-online {shlex.quote(str(folder))}"
+        at_the_end("to send", escape(command))
         _reach.cache_clear()  # the next run looks whether anybody is there
     for older in folder.parent.glob(f"offline-run-*-{run.id}/run-{run.id}.wandb"):
         if older.parent != folder:  # `wandb sync` then passes over it
@@ -167,8 +174,8 @@ def _reach(folder: str) -> bool:
 
 
 def _say_offline(why: object, folder: str) -> None:
-    first = escape(str(why).partition("\n")[0])
-    say("offline", f"W&B is out of reach ({first}); to send the runs later: wandb sync {folder}")
+    first = str(why).partition("\n")[0]
+    say("offline", escape(f"W&B is out of reach ({first}); its records are kept in {folder}"))
 
 
 def _artifact(artifact: Artifact, tracker: TrackerConfig) -> wandb.Artifact:
