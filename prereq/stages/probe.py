@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from prereq.data.rows import SkillRow
 from prereq.data.sources import read_skill, read_values
 from prereq.evaluation import few_shot
 from prereq.evaluation.metrics import Scorer, scorer
-from prereq.runtime import files, ranks
+from prereq.runtime import files, ranks, workers
 from prereq.runtime.console import progress, say
 from prereq.runtime.dealing import Processes, every_process
 from prereq.stages import prepare
@@ -46,11 +46,21 @@ def run(config: Config) -> list[Artifact]:
     """Ask the training rows and those of every test of real facts, and say what is known."""
     specs = Specs(config)
     prepare.check([specs])
+    waiting = prepare.missing_probes(specs)
+    count = min(config.stage.processes or 1, len(waiting))
+    if count > 1:
+        base_model(specs)  # which all of them need
+        workers.parallel([partial(job, specs.config, split) for split in waiting], count)
     artifacts = [probe(specs, *split) for split in probed.splits(specs.config)]
     for artifact in artifacts:
         split, summary = artifact.manifest["labels"]["split"], artifact.manifest["summary"]
         say("known", escape(f"{split}, {few_shot.in_words(summary)}"))
     return artifacts
+
+
+def job(config: Config, split: tuple[str, str]) -> None:
+    """The job of a worker process: one split."""
+    probe(Specs(config), *split)
 
 
 def probes(specs: Specs) -> list[Artifact]:

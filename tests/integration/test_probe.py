@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.invariant.test_dealing import ended, start
+
 QA = ["dataset=world_qa", "stage.processes=1", "probe.samples=3"]
 METHODS = ["prereq_gated", "prereq_gated_soft", "sft_unit_cut", "sft_known_last", "flame"]
 METHODS += ["sft_frozen", "sft_self_distill"]
@@ -79,6 +81,29 @@ def test_a_stopped_probe_goes_on_and_says_the_same(made, run_cli, tmp_path):
     assert result.returncode == 0, result.stdout + result.stderr
     assert (folder / "probe.jsonl").read_text("utf-8") == whole
     assert not scratch.exists() and not (folder / "checkpoint.jsonl").exists()
+
+
+def probe_files(folder: Path) -> dict[str, bytes]:
+    found = folder.glob("outputs/world_qa/tiny/probe/*/probe.jsonl")
+    return {file.parent.name: file.read_bytes() for file in found}
+
+
+@pytest.mark.parametrize("how", ["workers", pytest.param("ranks", marks=pytest.mark.slow)])
+def test_several_processes_find_what_one_finds(made, run_cli, tmp_path, how):
+    """Splits side by side (stage.processes), or the rows of each dealt out to the processes of a job."""
+    shutil.copytree(made / "outputs", tmp_path / "outputs")
+    shutil.rmtree(tmp_path / "outputs" / "world_qa" / "tiny" / "probe")
+    words = [*json.loads((made / "words.json").read_text()), "stage=probe"]
+    if how == "workers":
+        words[words.index("stage.processes=1")] = "stage.processes=2"
+        result = run_cli(*words, cwd=tmp_path)
+        assert result.returncode == 0, result.stderr
+        assert result.stderr.count(" made  probe") == 5
+        assert result.stderr.count("using  tiny") == 1  # said once, whoever loads it
+    else:
+        said = ended(start(2, "prereq", *words, cwd=tmp_path))
+        assert [code for code, *_ in said] == [0, 0], said
+    assert len(probe_files(made)) == 5 and probe_files(tmp_path) == probe_files(made)
 
 
 def test_methods_learn_from_the_rows_that_they_name(made):

@@ -91,7 +91,8 @@ class StageConfig(Training):
     checkpoint_seconds: int = 60
     dry_run: bool = False  # show what is needed, found or to be made, and make nothing
     together: bool = False  # train missing knowledge LoRAs in one pass over the base model
-    processes: int | None = None  # of stage=pipeline; None: as `prereq.runtime.workers` finds best
+    # Of stage=pipeline (None: as `prereq.runtime.workers` finds best) and of stage=probe (None: one).
+    processes: int | None = None
 
 
 @dataclass
