@@ -8,7 +8,7 @@ from prereq.artifacts import store
 from prereq.artifacts.spec import Spec
 from prereq.config import Config
 from prereq.errors import PrereqError
-from prereq.report import collect, comparisons, picture, tables, written
+from prereq.report import collect, comparisons, familiarity, picture, tables, written
 from prereq.runtime.console import say
 from prereq.stages.specs import choices
 from prereq.tracking import obtain
@@ -17,7 +17,7 @@ from prereq.tracking import obtain
 def run(config: Config) -> Path:
     """Everything scored under `output_dir`; returns the path of `scores.csv`."""
     root = Path(config.output_dir).resolve()
-    lines = collect.lines(collect.read(root))
+    lines = collect.lines(familiarity.told(root, collect.read(root)))
     if not lines:
         raise PrereqError(f"{root}: no scores yet; make some: python -m prereq stage=pipeline")
     folder = root / "report"
@@ -31,6 +31,7 @@ def run(config: Config) -> Path:
     drawn, left_out = picture.curves(lines, folder / "accuracy.png")
     sure = picture.coverage(lines, folder / "coverage.png")
     tables.comparison(lines)
+    familiarity.show(lines)
     named = {score.artifact for score in shown}
     scores = [a for a in store.every(root, "scores") if Path(a.path).name in named]
     content = {"scores": sorted(artifact.manifest["key"] for artifact in scores)}

@@ -1,5 +1,6 @@
 """`stage=probe` on the command line, and the methods that go by what the base model knows."""
 
+import csv
 import json
 import re
 import shutil
@@ -119,6 +120,34 @@ def test_methods_learn_from_the_rows_that_they_name(made):
     assert summaries["prereq_gated"]["known"] == sum(line["known"] for line in asked)
     probed = {name for name, one in skills.items() if "probe" in one["content"]["rows"]}
     assert probed == {"prereq_gated_soft", "sft_unit_cut", "flame", "sft_self_distill"}
+
+
+def test_the_report_tells_accuracy_by_what_the_base_knew(made):
+    with open(made / "outputs" / "report" / "scores.csv", newline="") as stream:
+        rows = [r for r in csv.DictReader(stream) if r["split"].startswith("held_out/familiarity=")]
+    (file,) = made.glob("outputs/world_qa/tiny/probe/held_out-*/probe.jsonl")
+    known = {line["row"]: line["category"] for line in lines(file)}
+    scores = manifests(made / "outputs", "scores")
+    for method in METHODS:
+        (answers,) = made.glob(f"outputs/world_qa/tiny/scores/{method}-*/answers.jsonl")
+        mine = [
+            line
+            for line in lines(answers)
+            if (line["split"], line["epoch"]) == ("held_out", scores[method]["epochs"]["best"])
+        ]
+        right: dict[str, list[float]] = {}
+        for line in mine:
+            right.setdefault(known[line["item"]], []).append(line["right"])
+        found = {
+            row["split"].removeprefix("held_out/familiarity="): (float(row["value"]), int(row["n"]))
+            for row in rows
+            if row["method"] == method
+        }
+        assert len(mine) == 30 and found == {
+            category: (pytest.approx(100 * sum(values) / len(values), abs=1e-3), len(values))
+            for category, values in right.items()
+        }
+        assert len(found) > 1
 
 
 def test_frozen_modules_have_no_adapter(made):

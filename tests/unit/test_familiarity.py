@@ -1,0 +1,114 @@
+"""Accuracy by what a probe says that the base model knew: which probe, which rows."""
+
+import json
+
+import pytest
+
+from prereq.artifacts.publish import publish
+from prereq.artifacts.spec import Spec
+from prereq.report import collect, familiarity
+
+KNOWN = ["highly known", "unknown", "unknown", "maybe known"]
+RIGHT = [1.0, 0.0, 1.0, 1.0]
+ROWS = {"split": "skill/held_out", "data": "d1"}
+
+
+def artifact(root, kind, content, payload, labels=None, made="2026-01-01T00:00:00Z"):
+    spec = Spec(root, "world", "tiny", kind, "it", content, labels or {})
+    scratch = spec.path.with_name(".scratch")
+    scratch.mkdir(parents=True)
+    for name, text in payload.items():
+        (scratch / name).write_text(text, "utf-8")
+    extra = {"epochs": {"best": 1, "last": 2}, "trained_on": {}, "made": made}
+    publish(spec, {}, scratch, extra, 0.0)
+    return spec
+
+
+def probe(root, known=KNOWN, base="b1", rows=ROWS, numbers=None, **more):
+    lines = [
+        json.dumps({"row": number, "category": category})
+        for number, category in zip(numbers or range(len(known)), known, strict=True)
+    ]
+    content = {"base": base, "rows": rows, "known": known}
+    return artifact(root, "probe", content, {"probe.jsonl": "\n".join(lines)}, **more)
+
+
+def scored(root, base="b1", keep=True):
+    """Scores of four rows at the best and at the last epoch, and the answers that they are of."""
+    tests = [{"test": {"name": "held_out"}, "rows": ROWS}]
+    answers = Spec(root, "world", "tiny", "generations", "it", {"base": base, "tests": tests})
+    if keep:
+        artifact(root, "generations", answers.content, {})
+    labels = {"method": "sft", "seed": 1, "who": "a", "changes": {}, "base": "tiny"}
+    labels |= {"base_experiment": "b", "roles": {"held_out": "known"}, "family": "plain"}
+    labels |= {"colour": None, "splits": {"held_out": "rows"}}
+    place = {"knowledge": "", "metric": "accuracy"}
+    value = {"unit": "share", "value": 75.0, "low": 0.0, "high": 100.0, "n": 4}
+    splits = ["held_out", "held_out_last"]
+    payload = {
+        "scores": [place | value | {"split": split} for split in splits],
+        "rows": [place | {"split": split, "values": RIGHT, "out_of": None} for split in splits],
+        "curve": [],
+        "asked": {"held_out": "x"},
+    }
+    content = {"generations": answers.key}
+    artifact(root, "scores", content, {"scores.json": json.dumps(payload)}, labels)
+
+
+def by_familiarity(root) -> dict[str, tuple[float, int]]:
+    lines = collect.lines(familiarity.told(root, collect.read(root)))
+    shown = [score for line in lines for score in line.shown()]
+    return {s.split: (s.value, s.n) for s in shown if "familiarity" in s.split}
+
+
+def test_each_category_has_the_accuracy_of_its_rows(tmp_path, capsys):
+    scored(tmp_path)
+    probe(tmp_path)
+    found = by_familiarity(tmp_path)
+    for split in ("held_out", "held_out_last"):
+        assert found.pop(f"{split}/familiarity=highly known") == (100.0, 1)
+        assert found.pop(f"{split}/familiarity=maybe known") == (100.0, 1)
+        assert found.pop(f"{split}/familiarity=unknown") == (50.0, 2)
+    assert found == {}
+    lines = collect.lines(familiarity.told(tmp_path, collect.read(tmp_path)))
+    (score,) = (s for s in lines[0].shown() if s.split == "held_out/familiarity=unknown")
+    assert (score.low, score.high) == (0.0, 100.0)
+    familiarity.show(lines)
+    table = capsys.readouterr().out
+    assert "world · tiny · held out, by what the base model knew" in table
+    assert "2 rows" in table and "50.0 ± 50.0" in table and "weakly" not in table
+
+
+def test_without_a_probe_nothing_changes(tmp_path, capsys):
+    scored(tmp_path)
+    before = collect.read(tmp_path)
+    assert familiarity.told(tmp_path, before) == before
+    familiarity.show(collect.lines(before))
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("of_probe", "of_scores"),
+    [
+        ({"base": "b2"}, {}),  # another base model
+        ({"rows": ROWS | {"data": "d2"}}, {}),  # rows of another seed
+        ({"numbers": [0, 1, 3, 4]}, {}),  # row 2 is fictitious, and so its answers stand elsewhere
+        ({"known": KNOWN[:3]}, {}),
+        ({}, {"keep": False}),  # the answers were removed: nothing says of which base they are
+    ],
+)
+def test_a_probe_of_something_else_says_nothing(tmp_path, of_probe, of_scores):
+    scored(tmp_path, **of_scores)
+    probe(tmp_path, **of_probe)
+    assert by_familiarity(tmp_path) == {}
+
+
+def test_of_several_probes_the_newest_counts_and_is_named(tmp_path, capsys):
+    scored(tmp_path)
+    newest = probe(tmp_path, ["unknown"] * 4, made="2026-01-03T00:00:00Z")
+    probe(tmp_path, made="2026-01-02T00:00:00Z")
+    assert set(by_familiarity(tmp_path)) == {
+        "held_out/familiarity=unknown",
+        "held_out_last/familiarity=unknown",
+    }
+    assert f"{newest.path.name}, the newest of 2" in " ".join(capsys.readouterr().err.split())
