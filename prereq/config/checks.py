@@ -15,6 +15,7 @@ from prereq.config.schema import (
     judge,
     probe,
     sources,
+    tracker,
 )
 from prereq.config.schema.method import problems as of_methods
 from prereq.config.shape import braces, no_twice, one_of, shown
@@ -33,7 +34,7 @@ TAKE_SKILL = ("eval", "judge", "ask", "export")  # stages that may be given the 
 def problems(config: Config) -> list[str]:
     """What is wrong, one line each (empty: nothing). Every line names the key and the remedy."""
     found = values.problems(config) + of_methods(config)
-    for part in (sources, ask, export, judge, probe):
+    for part in (sources, ask, export, judge, probe, tracker):
         found += part.problems(config)
     for check in (_knowledge, _skill, _evaluation, _judge, _stage, _model, _adapter):
         found += check(config)
@@ -186,7 +187,6 @@ def _judge(config: Config) -> list[str]:
 def _stage(config: Config) -> list[str]:
     found = one_of("stage.prerequisites", config.stage.prerequisites, ("make", "require"))
     found += one_of("stage.engine", config.stage.engine, ("packed", "padded"))
-    found += one_of("tracker.name", config.tracker.name, ("none", "wandb", "offline"))
     trained = {"cpt": ["knowledge"], "sft": ["skill"], "pretrain": []}
     names = trained.get(config.stage.name, ["knowledge", "skill"])
     dropping = [name for name in names if getattr(config.adapter, name).dropout]

@@ -18,15 +18,12 @@ from typing import Any
 import wandb
 from rich.markup import escape
 
-from prereq.artifacts.spec import Artifact, Spec, plain
+from prereq.artifacts.spec import Artifact, Spec
 from prereq.config import TrackerConfig
 from prereq.errors import Preempted
 from prereq.runtime.console import at_the_end, say
-from prereq.tracking.settings import Settings
+from prereq.tracking.settings import Settings, described, job_type
 
-STAGES = {"base": "pretrain", "knowledge": "cpt", "skill": "sft", "generations": "eval"}
-STAGES |= {"scores": "eval", "report": "report", "export": "export", "probe": "probe"}
-STAGES |= dict.fromkeys(("facts", "evidence", "verdicts", "agreement"), "judge")
 UPLOADED = ("knowledge", "skill", "generations", "scores")  # other payloads are big, or not ours
 FINISH_SECONDS = 300  # at most, for what is still to be uploaded
 
@@ -47,7 +44,7 @@ def begin(settings: Settings, spec: Spec, resumed: bool) -> Any:
         "project": tracker.project,
         "entity": tracker.entity,
         "group": tracker.group or f"{spec.dataset}/{spec.model}",
-        "job_type": STAGES[spec.kind],
+        "job_type": job_type(spec),
         "name": spec.path.name,
         "id": re.sub(r"[^\w.-]", "-", spec.path.name)[-64:],
         "tags": [spec.dataset, spec.model, *([method] if method else [])],
@@ -74,17 +71,6 @@ def begin(settings: Settings, spec: Spec, resumed: bool) -> Any:
     run = wandb.init(mode="offline", **arguments)
     at_the_end("to send", escape(f"wandb sync -n 1 {shlex.quote(str(folder))}"))
     return run
-
-
-def described(settings: Settings, spec: Spec) -> dict[str, Any]:
-    """The whole configuration, what the artifact is, and the training values in force."""
-    artifact = {"kind": spec.kind, "name": spec.name, "key": spec.key, "labels": spec.labels}
-    found = settings.config | {"artifact": plain(artifact)}
-    skills = [one for one in spec.inputs if one.kind == "skill"]  # scores have those of their skill
-    for one in (spec, *skills):
-        if "training" in one.content:
-            return found | {"training": plain(one.content["training"])}
-    return found
 
 
 def replay(run: Any, rows: Sequence[dict[str, Any]]) -> None:

@@ -24,6 +24,7 @@ from prereq.config.schema.model import AdapterConfig, Architecture, LoraSettings
 from prereq.config.schema.probe import Probe
 from prereq.config.schema.sources import CitiesConfig, Columns, Shares, WorldConfig
 from prereq.config.schema.synth import Server, Synth
+from prereq.config.schema.tracker import TrackerConfig
 from prereq.config.schema.training import Training, layer
 
 __all__ = [
@@ -93,15 +94,6 @@ class StageConfig(Training):
     together: bool = False  # train missing knowledge LoRAs in one pass over the base model
     # Of stage=pipeline (None: as `prereq.runtime.workers` finds best) and of stage=probe (None: one).
     processes: int | None = None
-
-
-@dataclass
-class TrackerConfig:
-    name: str = "none"  # none | wandb | offline
-    project: str = "prereq"
-    entity: str | None = None
-    group: str | None = None  # None: the dataset's and the model's name
-    upload: bool = True  # adapters, answers and scores whole; False: their manifests alone
 
 
 @dataclass
