@@ -26,6 +26,7 @@ from prereq.evaluation.statistics import auroc
 
 Answers = Mapping[str, Sequence[str]]  # greedy (one a prompt) and sampled → texts
 HOW = ("greedy", "sampled")
+POPULARITY = "s_pop"  # a column of page views
 LINE, BETWEEN = "\n", "\n\n"  # what ends an answer, and what stands between two examples
 SHORT = 3  # characters from which an answer counts as told by a longer word, too
 
@@ -121,6 +122,8 @@ def told(
     line["category"] = category(line["greedy"], line["sampled"])
     if row.known is not None:
         line["known"] = bool(row.known)
+    if row.extra.get(POPULARITY) is not None:
+        line["popularity"] = row.extra[POPULARITY]
     if len(facts) == 1:
         line["answers"] = {how: dict(Counter(facts[0][1][how]).most_common()) for how in HOW}
     return line

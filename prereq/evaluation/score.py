@@ -204,10 +204,12 @@ def _groups(
 
 
 def _group(column: str, value: object) -> str:
-    """The bucket of a row: powers of ten of its page views, else the value itself."""
-    if column != "s_pop":
-        return str(value)
-    power = len(str(max(1, int(value)))) - 1
+    return views(value) if column == "s_pop" else str(value)
+
+
+def views(popularity: float) -> str:
+    """The bucket of a number of page views: a power of ten, as `100-999`."""
+    power = len(str(max(1, int(popularity)))) - 1
     return f"{10**power}-{10 ** (power + 1) - 1}"
 
 

@@ -59,7 +59,9 @@ class Scored:
     coverage: list[dict]
     rows: dict[tuple[str, str, str], Rows]  # (knowledge, split, metric) → what the score is made of
     asked: dict[str, str]  # split → digest of its questions, in order
-    generations: str | None = None  # the key of the answers that were scored; a judge's have none
+    generations: str | None = None  # the key of the answers that were scored
+    # Split → what a probe says of each of its rows, in order: see `report.familiarity`.
+    known: dict[str, list[dict]] = field(default_factory=dict)
 
     def questions(self, split: str) -> str | None:
         """A digest of what the split asks; None where an earlier version of prereq scored it."""

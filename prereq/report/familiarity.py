@@ -5,6 +5,7 @@ the very same rows; of several the newest counts. The categories are those of Ge
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,8 @@ from prereq.artifacts import audit, store
 from prereq.artifacts.spec import Artifact
 from prereq.config.schema.probe import CATEGORIES
 from prereq.evaluation import statistics
-from prereq.report.collect import Line, Score, Scored
+from prereq.evaluation.score import views
+from prereq.report.collect import Line, Score, Scored, write_table
 from prereq.report.comparisons import reported
 from prereq.report.estimates import RESAMPLES, estimate
 from prereq.runtime import files
@@ -40,34 +42,36 @@ def told(root: Path, results: Sequence[Scored]) -> list[Scored]:
     if not probes:
         return list(results)
     answered = {a.manifest["key"]: a.manifest["content"] for a in store.every(root, "generations")}
-    categories = {place: _categories(found) for place, found in probes.items()}
-    return [_with(result, answered.get(result.generations), categories) for result in results]
+    lines = {place: _lines(found) for place, found in probes.items()}
+    return [_with(result, answered.get(result.generations), lines) for result in results]
 
 
 def _with(
-    result: Scored, answered: Mapping[str, Any] | None, categories: Mapping[str, list[str] | None]
+    result: Scored, answered: Mapping[str, Any] | None, lines: Mapping[str, list[dict] | None]
 ) -> Scored:
     """One scores artifact with its accuracy by familiarity; `answered`: what made its answers."""
     if answered is None:  # a judge's scores, or the answers were removed
         return result
-    scores, rows = list(result.scores), dict(result.rows)
+    scores, rows, told = list(result.scores), dict(result.rows), {}
     for test in answered["tests"]:
-        known = categories.get(_place(answered["base"], test["rows"]))
-        for split in (test["test"]["name"], f"{test['test']['name']}_last") if known else ():
+        known, name = lines.get(_place(answered["base"], test["rows"])), test["test"]["name"]
+        for split in (name, f"{name}_last") if known else ():
             values, _ = rows.get(("", split, "accuracy"), ([], None))
             if len(values) == len(known):
+                told[name] = known
                 whole = next(s for s in scores if (s.split, s.metric) == (split, "accuracy"))
                 for score, own in _by_category(whole, values, known):
                     scores.append(score)
                     rows["", score.split, "accuracy"] = own, None
-    return replace(result, scores=scores, rows=rows)
+    return replace(result, scores=scores, rows=rows, known=told)
 
 
 def _by_category(
-    whole: Score, values: Sequence[float], known: Sequence[str]
+    whole: Score, values: Sequence[float], known: Sequence[dict]
 ) -> Iterator[tuple[Score, list[float]]]:
     for category in CATEGORIES:
-        own = [value for value, its in zip(values, known, strict=True) if its == category]
+        mine = (line["category"] == category for line in known)
+        own = [value for value, its in zip(values, mine, strict=True) if its]
         if own:
             low, high = statistics.interval(own, RESAMPLES, shares=True, out_of=[1.0] * len(own))
             shares = {"value": 100 * fmean(own), "low": 100 * low, "high": 100 * high}
@@ -91,13 +95,57 @@ def _place(base: Any, rows: Any) -> str:
     return json.dumps([base, rows], sort_keys=True)
 
 
-def _categories(probe: Artifact) -> list[str] | None:
-    """The category of every row of the split in order; None where it has fictitious rows beside real ones."""
+def _lines(probe: Artifact) -> list[dict] | None:
+    """What a probe says of every row of the split in order; None where fictitious rows are among them."""
     remedy = f"remove the folder {probe.path}, and stage=probe makes it anew"
     lines = files.read_lines(Path(audit.verify(probe).path) / FILE, remedy)
     if [line["row"] for line in lines] != list(range(len(lines))):
         return None  # answers are numbered by subject, and the probe's rows by line
-    return [line["category"] for line in lines]
+    return lines
+
+
+def write(lines: Sequence[Line], file: Path) -> Path | None:
+    """`familiarity.csv`: rows of each split by category and page views; None where nothing was probed."""
+    counts: Counter[tuple] = Counter()
+    seen = set()
+    for line in lines:
+        for seed, splits in line.runs.items():
+            for split, run in splits.items():
+                place = (line.dataset, line.model, line.base, seed, split)
+                if place not in seen and split in run.known:  # the same of every method
+                    seen.add(place)
+                    counts.update((*place, *_group(told)) for told in run.known[split])
+    if not counts:
+        file.unlink(missing_ok=True)  # an earlier report's
+        return None
+    columns = "dataset model base_experiment seed split popularity category rows".split()
+    write_table(columns, [[*place, rows] for place, rows in counts.items()], file)
+    return file
+
+
+def _group(told: Mapping[str, Any]) -> tuple[str, str]:
+    known = told.get("popularity")
+    return "" if known is None else views(known), told["category"]
+
+
+def by_popularity(line: Line) -> dict[str, dict[str, float]]:
+    """Page views → category → percent of the rows (of all seeds), on the split that is compared."""
+    split = reported(line)
+    runs = line.of(split).values() if split else ()
+    counts = Counter(_group(told) for run in runs for told in run.known.get(split, ()))
+    buckets = sorted({views for views, _ in counts if views}, key=lowest)
+    return {
+        bucket: {
+            category: 100 * counts[bucket, category] / sum(counts[bucket, c] for c in CATEGORIES)
+            for category in CATEGORIES
+        }
+        for bucket in buckets
+    }
+
+
+def lowest(bucket: str) -> int:
+    """The fewest page views of a bucket."""
+    return int(bucket.partition("-")[0])
 
 
 def columns(lines: Sequence[Line]) -> tuple[str, list[tuple[str, list[str]]]] | None:

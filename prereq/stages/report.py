@@ -30,13 +30,15 @@ def run(config: Config) -> Path:
     written.latex(lines, folder / "tables.tex")
     drawn, left_out = picture.curves(lines, folder / "accuracy.png")
     sure = picture.coverage(lines, folder / "coverage.png")
+    known = familiarity.write(lines, folder / "familiarity.csv")
+    viewed = picture.popularity(lines, folder / "popularity.png")
     tables.comparison(lines)
     familiarity.show(lines)
     named = {score.artifact for score in shown}
     scores = [a for a in store.every(root, "scores") if Path(a.path).name in named]
     content = {"scores": sorted(artifact.manifest["key"] for artifact in scores)}
     spec = Spec(root, config.dataset.name, config.model.name, "report", "report", content)
-    sent = [folder / "scores.csv", folder / "comparisons.csv", *filter(None, (drawn, sure))]
+    sent = [folder / "scores.csv", folder / "comparisons.csv", *filter(None, (drawn, sure, viewed))]
     obtain.report(choices.recorded(config), spec, scores, sent)
     say("wrote", str(folder / "scores.csv"))
     say("wrote", escape(f"{folder}/comparisons.csv, coverage.csv, tables.tex"))
@@ -45,6 +47,6 @@ def run(config: Config) -> Path:
     if drawn:
         without = f"(without {', '.join(left_out)})" if left_out else ""
         say("wrote", str(drawn), escape(without))
-    if sure:
-        say("wrote", str(sure))
+    for more in filter(None, (sure, known, viewed)):
+        say("wrote", str(more))
     return folder / "scores.csv"

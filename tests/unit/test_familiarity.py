@@ -1,12 +1,14 @@
 """Accuracy by what a probe says that the base model knew: which probe, which rows."""
 
+import csv
 import json
 
 import pytest
 
 from prereq.artifacts.publish import publish
 from prereq.artifacts.spec import Spec
-from prereq.report import collect, familiarity
+from prereq.config.schema.probe import CATEGORIES
+from prereq.report import collect, familiarity, picture
 
 KNOWN = ["highly known", "unknown", "unknown", "maybe known"]
 RIGHT = [1.0, 0.0, 1.0, 1.0]
@@ -25,16 +27,20 @@ def artifact(root, kind, content, payload, labels=None, made="2026-01-01T00:00:0
 
 
 def probe(root, known=KNOWN, base="b1", rows=ROWS, numbers=None, **more):
+    views = more.pop("views", [{}] * len(known))
     lines = [
-        json.dumps({"row": number, "category": category})
-        for number, category in zip(numbers or range(len(known)), known, strict=True)
+        json.dumps({"row": number, "category": category} | popularity)
+        for number, category, popularity in zip(
+            numbers or range(len(known)), known, views, strict=True
+        )
     ]
     content = {"base": base, "rows": rows, "known": known}
     return artifact(root, "probe", content, {"probe.jsonl": "\n".join(lines)}, **more)
 
 
-def scored(root, base="b1", keep=True):
-    """Scores of four rows at the best and at the last epoch, and the answers that they are of."""
+def scored(root, base="b1", keep=True, views=()):
+    """Scores of four rows at the best and at the last epoch, and the answers that they are of; `views`:
+    buckets of page views, each with a score."""
     tests = [{"test": {"name": "held_out"}, "rows": ROWS}]
     answers = Spec(root, "world", "tiny", "generations", "it", {"base": base, "tests": tests})
     if keep:
@@ -45,8 +51,9 @@ def scored(root, base="b1", keep=True):
     place = {"knowledge": "", "metric": "accuracy"}
     value = {"unit": "share", "value": 75.0, "low": 0.0, "high": 100.0, "n": 4}
     splits = ["held_out", "held_out_last"]
+    buckets = [f"held_out/s_pop={bucket}" for bucket in views]
     payload = {
-        "scores": [place | value | {"split": split} for split in splits],
+        "scores": [place | value | {"split": split} for split in [*splits, *buckets]],
         "rows": [place | {"split": split, "values": RIGHT, "out_of": None} for split in splits],
         "curve": [],
         "asked": {"held_out": "x"},
@@ -112,3 +119,34 @@ def test_of_several_probes_the_newest_counts_and_is_named(tmp_path, capsys):
         "held_out_last/familiarity=unknown",
     }
     assert f"{newest.path.name}, the newest of 2" in " ".join(capsys.readouterr().err.split())
+
+
+def test_page_views_are_told_apart_by_what_the_base_knew(tmp_path):
+    scored(tmp_path, views=["10-99", "1000-9999"])
+    probe(tmp_path, views=[{"popularity": n} for n in (1000, 10, 99, 9999)])
+    found = collect.lines(familiarity.told(tmp_path, collect.read(tmp_path)))
+    assert familiarity.by_popularity(found[0]) == {
+        "10-99": dict.fromkeys(CATEGORIES, 0.0) | {"unknown": 100.0},
+        "1000-9999": dict.fromkeys(CATEGORIES, 0.0) | {"highly known": 50.0, "maybe known": 50.0},
+    }
+    with open(familiarity.write(found, tmp_path / "familiarity.csv"), newline="") as stream:
+        rows = {(r["popularity"], r["category"]): int(r["rows"]) for r in csv.DictReader(stream)}
+    assert rows == {
+        ("10-99", "unknown"): 2,
+        ("1000-9999", "highly known"): 1,
+        ("1000-9999", "maybe known"): 1,
+    }
+    drawn = picture.popularity(found, tmp_path / "popularity.png")
+    assert drawn.read_bytes()[:4] == b"\x89PNG"
+
+
+def test_without_page_views_or_probe_there_is_no_picture_and_no_old_file_stays(tmp_path):
+    scored(tmp_path)
+    found = collect.lines(collect.read(tmp_path))
+    for name in ("popularity.png", "familiarity.csv"):
+        (tmp_path / name).write_text("of an earlier report")
+    assert picture.popularity(found, tmp_path / "popularity.png") is None
+    assert familiarity.write(found, tmp_path / "familiarity.csv") is None
+    assert (
+        not (tmp_path / "popularity.png").exists() and not (tmp_path / "familiarity.csv").exists()
+    )
