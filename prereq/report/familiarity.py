@@ -42,7 +42,12 @@ def told(root: Path, results: Sequence[Scored]) -> list[Scored]:
     if not probes:
         return list(results)
     answered = {a.manifest["key"]: a.manifest["content"] for a in store.every(root, "generations")}
-    lines = {place: _lines(found) for place, found in probes.items()}
+    asked = {
+        _place(content["base"], test["rows"])
+        for content in answered.values()
+        for test in content["tests"]
+    }
+    lines = {place: _lines(found) for place, found in probes.items() if place in asked}
     return [_with(result, answered.get(result.generations), lines) for result in results]
 
 
@@ -50,7 +55,11 @@ def _with(
     result: Scored, answered: Mapping[str, Any] | None, lines: Mapping[str, list[dict] | None]
 ) -> Scored:
     """One scores artifact with its accuracy by familiarity; `answered`: what made its answers."""
-    if answered is None:  # a judge's scores, or the answers were removed
+    if result.generations is None:  # a judge's
+        return result
+    if answered is None:
+        what = f"familiarity of {result.folder.name}: the answers that were scored are gone"
+        say("left out", escape(what))
         return result
     scores, rows, told = list(result.scores), dict(result.rows), {}
     for test in answered["tests"]:
@@ -87,7 +96,7 @@ def _probes(root: Path) -> dict[str, Artifact]:
     for same in found.values():
         if len(same) > 1:
             newest = Path(same[-1].path).name
-            say("using", escape(f"probe {newest}, the newest of {len(same)} of the same rows"))
+            say("noted", escape(f"probe {newest}, the newest of {len(same)} of the same rows"))
     return {place: same[-1] for place, same in found.items()}
 
 
@@ -99,9 +108,14 @@ def _lines(probe: Artifact) -> list[dict] | None:
     """What a probe says of every row of the split in order; None where fictitious rows are among them."""
     remedy = f"remove the folder {probe.path}, and stage=probe makes it anew"
     lines = files.read_lines(Path(audit.verify(probe).path) / FILE, remedy)
-    if [line["row"] for line in lines] != list(range(len(lines))):
-        return None  # answers are numbered by subject, and the probe's rows by line
-    return lines
+    if [line["row"] for line in lines] == list(range(len(lines))):
+        return lines
+    # Answers are numbered by subject, and the probe's rows by line.
+    what = (
+        f"familiarity by {Path(probe.path).name}: its split has fictitious rows among the real ones"
+    )
+    say("left out", escape(what))
+    return None
 
 
 def write(lines: Sequence[Line], file: Path) -> Path | None:

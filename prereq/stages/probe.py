@@ -47,7 +47,7 @@ def run(config: Config) -> list[Artifact]:
     specs = Specs(config)
     prepare.check([specs])
     waiting = prepare.missing_probes(specs)
-    count = min(config.stage.processes or 1, len(waiting))
+    count = min(workers.processes(config.stage.processes, None), len(waiting))
     if count > 1:
         base_model(specs)  # which all of them need
         workers.parallel([partial(job, specs.config, split) for split in waiting], count)

@@ -95,19 +95,20 @@ def test_without_a_probe_nothing_changes(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("of_probe", "of_scores"),
+    ("of_probe", "of_scores", "said"),
     [
-        ({"base": "b2"}, {}),  # another base model
-        ({"rows": ROWS | {"data": "d2"}}, {}),  # rows of another seed
-        ({"numbers": [0, 1, 3, 4]}, {}),  # row 2 is fictitious, and so its answers stand elsewhere
-        ({"known": KNOWN[:3]}, {}),
-        ({}, {"keep": False}),  # the answers were removed: nothing says of which base they are
+        ({"base": "b2"}, {}, ""),  # another base model
+        ({"rows": ROWS | {"data": "d2"}}, {}, ""),  # rows of another seed
+        ({"numbers": [0, 1, 3, 4]}, {}, "fictitious rows among the real ones"),
+        ({}, {"keep": False}, "the answers that were scored are gone"),
     ],
 )
-def test_a_probe_of_something_else_says_nothing(tmp_path, of_probe, of_scores):
+def test_a_probe_of_something_else_says_nothing(tmp_path, capsys, of_probe, of_scores, said):
     scored(tmp_path, **of_scores)
     probe(tmp_path, **of_probe)
     assert by_familiarity(tmp_path) == {}
+    told = " ".join(capsys.readouterr().err.split())
+    assert said in told and bool(said) == ("left out" in told)
 
 
 def test_of_several_probes_the_newest_counts_and_is_named(tmp_path, capsys):
