@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from prereq.config.schema import tracker as schema
+from prereq.config.schema import export as schema
 from prereq.errors import Preempted
 from tests.configs import composed
 from tests.tracked_job import job, values
