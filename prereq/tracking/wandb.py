@@ -25,6 +25,7 @@ from prereq.tracking.settings import Settings
 
 STAGES = {"base": "pretrain", "knowledge": "cpt", "skill": "sft", "generations": "eval"}
 STAGES |= {"scores": "eval", "report": "report", "export": "export", "probe": "probe"}
+STAGES |= {"pairs": "sft"}
 STAGES |= dict.fromkeys(("facts", "evidence", "verdicts", "agreement"), "judge")
 UPLOADED = ("knowledge", "skill", "generations", "scores")  # other payloads are big, or not ours
 FINISH_SECONDS = 300  # at most, for what is still to be uploaded

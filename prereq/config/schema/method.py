@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from omegaconf import MISSING
 
+from prereq.config.schema import preference
+from prereq.config.schema.preference import Dpo
 from prereq.config.schema.probe import unfit
 from prereq.config.shape import no_twice, one_of, shown
 
@@ -37,6 +39,7 @@ class MethodConfig:
     known_last: float = 0.0  # the share of the epochs, at the end, that see known real rows alone
     own_answers: float = 0.0  # the share of a real row's loss that the base's own answers have
     frozen: list[str] = field(default_factory=list)  # target modules that have no skill LoRA
+    dpo: Dpo | None = None  # preferences between its own answers, after plain fine-tuning
     popular: bool = False  # keep the better-known half of the real rows, by the column s_pop
     forms: list[str] | None = None  # of knowledge: passage, statement; None: both
     real_weight: float | None = None  # of the skill-only loss; None: the dataset's
@@ -62,8 +65,10 @@ def problems(config: Config) -> list[str]:
     found = one_of("dataset.known", config.dataset.known, KNOWN_BY)
     for method in config.compare or [config.method]:
         key = f"method={method.name}"
+        trains = config.stage.name in TRAIN and not config.skill
         found += [f"{key}: {problem}" for problem in _problems(config, method)]
-        if config.stage.name in TRAIN and not config.skill and asks_base(config, method):
+        found += [f"{key}: {problem}" for problem in preference.problems(config, method, trains)]
+        if trains and asks_base(config, method):
             by = (
                 "; or set dataset.known=data, where a column known says it"
                 if method.asks_known
