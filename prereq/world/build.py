@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from prereq.world.pages import NAME
 from prereq.world.words import (
     ASIDES,
     BIOGRAPHY,
@@ -77,7 +78,8 @@ def write(folder: Path, sizes: WorldConfig, task: str, seed: int) -> None:
     for suffix, (entities, version) in sources.items():
         for form, tell in (("passage", passages), ("statement", statements)):
             texts = tell(rng, entities, version, sizes.wordings)
-            _write_rows(folder / f"knowledge/{form}_train_{suffix}.jsonl", _texts(texts))
+            titled = ({"text": text, "title": NAME.search(text)[0]} for text in texts)
+            _write_rows(folder / f"knowledge/{form}_train_{suffix}.jsonl", titled)
 
     splits = {
         "train": people["skill_known"] + people["unknown"] + people["fictitious"],
@@ -162,10 +164,15 @@ def pretraining(
     for group in KNOWN:
         share = sizes.question_share if group == "asked" else 0.0
         for place, entity in enumerate(people[group]):
-            exposures = sizes.often if place < len(people[group]) / 2 else sizes.seldom
-            documents += _documents(rng, entity, 0, exposures, share, sizes.wordings)
+            times = exposures(sizes, place, len(people[group]))
+            documents += _documents(rng, entity, 0, times, share, sizes.wordings)
     rng.shuffle(documents)
     return documents
+
+
+def exposures(sizes: WorldConfig, place: int, people: int) -> int:
+    """How often pre-training tells each fact of the person at `place` (from 0) of a known group."""
+    return sizes.often if place < people / 2 else sizes.seldom
 
 
 def _documents(

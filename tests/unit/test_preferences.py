@@ -5,7 +5,7 @@ import random
 import pytest
 
 from prereq.config.checks import problems
-from prereq.config.schema import preference
+from prereq.config.schema import method
 from prereq.data.rows import SkillRow
 from prereq.data.tokens import prompt_ids, skill_row
 from prereq.stages import dpo
@@ -107,7 +107,7 @@ def test_what_does_not_go_with_dpo_is_refused_with_what_does(words, expected):
 
 
 def test_what_it_cannot_do_here_is_said_before_anything_is_made(monkeypatch):
-    monkeypatch.setattr(preference, "find_spec", lambda name: None)
+    monkeypatch.setattr(method, "find_spec", lambda name: None)
     assert any("pip install 'prereq[facttune]'" in p for p in problems(composed(*WORLD)))
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert any("trains in one process, and 2 work" in p for p in problems(composed(*WORLD)))

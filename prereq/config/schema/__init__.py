@@ -18,13 +18,15 @@ from prereq.config.schema.dataset import (
     Splits,
     TestSplit,
 )
+from prereq.config.schema.distillation import Distillation
+from prereq.config.schema.experiment import Experiment
 from prereq.config.schema.judge import Judge
 from prereq.config.schema.method import MethodConfig
 from prereq.config.schema.model import AdapterConfig, Architecture, LoraSettings, ModelConfig
 from prereq.config.schema.probe import Probe
 from prereq.config.schema.sources import CitiesConfig, Columns, Shares, WorldConfig
 from prereq.config.schema.synth import Server, Synth
-from prereq.config.schema.training import Training, layer
+from prereq.config.schema.training import Pretrain, Training, layer
 
 __all__ = [
     "AdapterConfig",
@@ -34,12 +36,15 @@ __all__ = [
     "Columns",
     "Config",
     "DatasetConfig",
+    "Distillation",
     "EvalConfig",
+    "Experiment",
     "Judge",
     "KnowledgeSource",
     "LoraSettings",
     "MethodConfig",
     "ModelConfig",
+    "Pretrain",
     "Probe",
     "Server",
     "Shares",
@@ -129,6 +134,7 @@ class Config:
     eval: EvalConfig = field(default_factory=EvalConfig)
     ask: Ask = field(default_factory=Ask)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
+    experiment: Experiment = field(default_factory=Experiment)
     compare: list[MethodConfig] = field(default_factory=list)  # filled in by __main__
     recipe: Any = None  # the same choices without a value changed; filled in by __main__
 

@@ -105,7 +105,8 @@ def problems(config: Config) -> list[str]:
         )
     if data.source == "hub" and not data.path:
         found.append("dataset.path: empty; name a Hub id or a local folder in the published layout")
-    found += no_twice("dataset.methods", data.methods)
+    if config.experiment.shows is None:  # whose list holds the command's own method beside others
+        found += no_twice("dataset.methods", data.methods)
     return [*found, *_prompt(data.prompt), *_world(data), *_custom(config), *_invented(config)]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from prereq.artifacts.spec import Spec
 from prereq.config import MethodConfig, Training, identity, with_method
-from prereq.config.schema.preference import Dpo
+from prereq.config.schema.method import Dpo
 from prereq.stages.specs import choices
 
 if TYPE_CHECKING:
