@@ -193,7 +193,8 @@ def _shape(specs: Specs) -> PretrainedConfig:
     """The base model's configuration."""
     first = pretrain.given_model(specs)
     if first is None:
-        return pretrain.shape_of(specs.config.model.architecture, pretrain.world_tokenizer())
+        words = pretrain.world_tokenizer(specs.config)
+        return pretrain.shape_of(specs.config.model.architecture, words)
     from prereq.model.loading import load_shape
 
     return load_shape(first.path, specs.config.model)

