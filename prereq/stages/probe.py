@@ -84,7 +84,7 @@ def probe(specs: Specs, subset: str, split: str) -> Artifact:
         libraries()  # here, because what is found needs none of it
         rows = enumerate(read_skill(specs.folder(subset), subset, split))
         real = [(number, row) for number, row in rows if not row.fictitious]
-        lines = ranks.on_main_process(lambda: _kept(folder / KEPT))
+        lines = ranks.on_main_process(lambda: kept(folder / KEPT))
         with every_process() as processes:
             lines += _lines(specs, spec, base, real, len(lines), folder / KEPT, processes)
         summary = few_shot.summed(lines)
@@ -119,7 +119,7 @@ def _lines(
     engine_of = config.model, config.stage.engine, base.path, tokenizer, "probe.max_new_tokens"
     generate = cache(lambda: engine(size, *engine_of))
     ends = few_shot.ends(tokenizer, end) if end else []
-    asks, right = questions(specs, spec.name, tokenizer), _scorer(specs)
+    asks, right = questions(specs, spec.name, tokenizer), scorer_of(specs)
 
     def answers(prompts: Sequence[list[int]], choose: Callable, advance: Callable) -> list[str]:
         def share(numbers: Sequence[int], done: Callable) -> list[str]:
@@ -156,7 +156,7 @@ def _lines(
             sampled = answers(several, draw, advance)
             fresh = list(_told(chunk, likeliest, sampled, right))
             if ranks.is_main():
-                _keep(kept, fresh)
+                keep(kept, fresh)
             yield from fresh
 
 
@@ -181,13 +181,14 @@ def answers_of(config: Config) -> int:
     return settings.prompts(config) * (1 + config.probe.samples)
 
 
-def _scorer(specs: Specs) -> Scorer:
+def scorer_of(specs: Specs) -> Scorer:
+    """How right an answer to a real training row is, by `eval.scoring`."""
     scoring = specs.config.eval.scoring
     subset = choices.modelled_on(specs.config)[0][0]
     return scorer(scoring, read_values(specs.folder(subset)) if scoring == "facts" else {})
 
 
-def _kept(file: Path) -> list[dict[str, Any]]:
+def kept(file: Path) -> list[dict[str, Any]]:
     """The lines that an interrupted run has kept, up to one that was not written whole."""
     lines: list[dict[str, Any]] = []
     if not file.exists():
@@ -201,7 +202,8 @@ def _kept(file: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def _keep(file: Path, lines: Sequence[dict[str, Any]]) -> None:
+def keep(file: Path, lines: Sequence[dict[str, Any]]) -> None:
+    """Add lines to those that a later run would go on from."""
     with open(file, "a", encoding="utf-8", newline="") as stream:
         stream.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     files.flush(file)
