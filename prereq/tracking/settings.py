@@ -7,7 +7,8 @@ from prereq.artifacts.spec import Spec, plain
 from prereq.config import TrackerConfig
 
 STAGES = {"base": "pretrain", "knowledge": "cpt", "skill": "sft", "generations": "eval"}
-STAGES |= {"scores": "eval", "report": "report", "export": "export", "probe": "probe", "pairs": "sft"}
+STAGES |= {"scores": "eval", "report": "report", "export": "export", "probe": "probe"}
+STAGES |= {"pairs": "sft"}
 STAGES |= dict.fromkeys(("facts", "evidence", "verdicts", "agreement"), "judge")
 
 
