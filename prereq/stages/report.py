@@ -1,4 +1,4 @@
-"""`stage=report`: tables, CSV files, LaTeX and the picture, from the scores artifacts alone."""
+"""`stage=report`: one HTML page, tables, CSV files, LaTeX and pictures of everything that was scored."""
 
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from prereq.artifacts.spec import Spec
 from prereq.config import Config
 from prereq.errors import PrereqError
 from prereq.report import collect, comparisons, picture, tables, written
+from prereq.report.page import write
 from prereq.runtime.console import say
 from prereq.stages.specs import choices
 from prereq.tracking import obtain
@@ -31,6 +32,7 @@ def run(config: Config) -> Path:
     drawn, left_out = picture.curves(lines, folder / "accuracy.png")
     sure = picture.coverage(lines, folder / "coverage.png")
     tables.comparison(lines)
+    shown_whole = write.page(lines, root, folder / "index.html")
     named = {score.artifact for score in shown}
     scores = [a for a in store.every(root, "scores") if Path(a.path).name in named]
     content = {"scores": sorted(artifact.manifest["key"] for artifact in scores)}
@@ -46,4 +48,5 @@ def run(config: Config) -> Path:
         say("wrote", str(drawn), escape(without))
     if sure:
         say("wrote", str(sure))
+    say("wrote", str(shown_whole), "(the whole report: open it in a browser)")
     return folder / "scores.csv"
