@@ -60,6 +60,11 @@ class Scored:
     rows: dict[tuple[str, str, str], Rows]  # (knowledge, split, metric) → what the score is made of
     asked: dict[str, str]  # split → digest of its questions, in order
 
+    @property
+    def key(self) -> str:
+        """The artifact's key."""
+        return self.folder.name.rpartition("-")[2]
+
     def questions(self, split: str) -> str | None:
         """A digest of what the split asks; None where an earlier version of prereq scored it."""
         return self.asked.get(split.removesuffix("_last"))

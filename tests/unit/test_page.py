@@ -84,6 +84,7 @@ def test_every_answer_is_marked_by_a_word_and_those_that_agree_stand_together(tm
     assert len(cards) == 2 and all("✗" in card and "wrong" in card for card in cards)
     (rome,) = [card for card in cards if "Rome" in card]
     assert re.findall(r'data-who="(\w+)"', rome) == ["sft", "sft_fictitious"]
+    assert "✗ 3 wrong" in text  # beside the question, also where its answers are folded
 
 
 def test_every_link_within_the_page_leads_somewhere(page):

@@ -47,6 +47,12 @@ class Example:
     expected: list[str]
     answers: list[Answer] = field(default_factory=list)
 
+    @property
+    def marks(self) -> list[tuple[str, str, int]]:
+        """(grade, its sign, how many methods got it)."""
+        counts = {word: sum(len(a.who) for a in self.answers if a.grade == word) for word in SIGNS}
+        return [(word, SIGNS[word], count) for word, count in counts.items() if count]
+
 
 @dataclass(frozen=True)
 class Verdict:

@@ -96,10 +96,9 @@ class Origins:
     def command(self, line: Line, seed: int, run: Scored, stage: str = "") -> str:
         """The command that makes a run's scores, and what they lack."""
         stage = stage or ("judge" if any("_by_" in s for s in run.labels["splits"]) else "eval")
-        config = self.config(run.folder)
         words = [f"stage={stage}", f"dataset={line.dataset}", f"model={line.model}"]
-        words += [f"method={line.method}", f"seed={seed}", *_settings(config, line.changes, stage)]
-        return shlex.join(["python", "-m", "prereq", *words])
+        words += [f"method={line.method}", f"seed={seed}"]
+        return typed(*words, *settings(self.config(run.folder), line.changes, stage))
 
 
 def read(root: Path) -> Origins:
@@ -135,7 +134,12 @@ def _keys(value: Any) -> Iterator[str]:
             yield from _keys(part)
 
 
-def _settings(config: dict, changes: dict[str, Any], stage: str) -> list[str]:
+def typed(*words: str) -> str:
+    """A command as it is typed in a shell."""
+    return shlex.join(["python", "-m", "prereq", *words])
+
+
+def settings(config: dict, changes: dict[str, Any], stage: str) -> list[str]:
     """The words that set what differs from the recipe, and where a user's rows are."""
     full = {SHORT.sub("", key): key for key, _ in _flat(config)}
     words = [spelt({full.get(name, name): value}) for name, value in changes.items()]

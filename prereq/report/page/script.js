@@ -6,6 +6,7 @@ for (const section of document.querySelectorAll(".examples")) {
   const examples = [...section.querySelectorAll(".example")];
   const show = () => {
     const text = fields.text.value.trim().toLowerCase();
+    const sought = text || fields.who.value || fields.grade.value || fields.split.value;
     let shown = 0;
     for (const example of examples) {
       const answers = [...example.querySelectorAll("li")];
@@ -17,6 +18,7 @@ for (const section of document.querySelectorAll(".examples")) {
         (!fields.split.value || example.dataset.split === fields.split.value) &&
         (!text || example.textContent.toLowerCase().includes(text));
       example.hidden = !there;
+      if (sought) example.open = there;
       shown += there;
       for (const who of example.querySelectorAll("[data-who]")) {
         who.classList.toggle("sought", who.dataset.who === fields.who.value);

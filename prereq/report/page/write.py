@@ -166,11 +166,8 @@ def _line(line: Line, here: Origins, number: int, place: str) -> dict[str, Any]:
     runs = []
     for seed, of_split in sorted(line.runs.items()):
         for run in {run.folder: run for run in of_split.values()}.values():
-            key = run.folder.name.rpartition("-")[2]
-            command = here.command(line, seed, run)
-            origin = here.found.get(key)
-            chain = here.chain(key)
-            runs.append({"seed": seed, "command": command, "scores": origin, "chain": chain})
+            told = {"command": here.command(line, seed, run), "scores": here.found.get(run.key)}
+            runs.append({"seed": seed, "chain": here.chain(run.key)} | told)
     return {
         "name": line.name,
         "family": line.family,
@@ -187,7 +184,7 @@ def _artifacts(lines: Sequence[Line], here: Origins) -> list[Origin]:
         for line in lines
         for of_split in line.runs.values()
         for run in of_split.values()
-        for one in here.chain(run.folder.name.rpartition("-")[2])
+        for one in here.chain(run.key)
     }
     kinds = origins.KINDS.index
     return sorted(found.values(), key=lambda o: (kinds(o.manifest["kind"]), o.manifest["made"]))
