@@ -15,12 +15,10 @@ def scored(root, method="sft", seed=1, who="a", rows=None, changes=None, splits=
     """A scores artifact on disk. `rows`: split → each row's score; `splits`: split → its rows' digest."""
     rows = rows or ROWS
     labels = {"method": method, "seed": seed, "who": f"{who}-{method}", "changes": changes or {}}
-    labels |= {
-        "base": "tiny",
-        "base_experiment": more.pop("base", "b"),
-        "roles": more.pop("roles", ROLES),
-    }
+    labels |= {"base": "tiny", "base_experiment": more.pop("base", "b")}
     labels |= {"family": "prerequisite" if method.startswith("prereq") else "plain"}
+    roles = more.pop("roles", ROLES)
+    labels["roles"] = {split: roles.get(split) for split in rows}
     labels["colour"] = {"sft": "#D55E00"}.get(method)
     labels["splits"] = {split: (splits or {}).get(split, "rows") for split in rows}
     content = {"seed": seed, "who": labels["who"], "splits": labels["splits"], "rows": rows}

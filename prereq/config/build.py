@@ -45,18 +45,21 @@ def build(
 
 
 def with_versions(cfg: DictConfig) -> DictConfig:
-    """The configuration with every knowledge source of several versions as one source a version.
+    """The configuration with every knowledge source of several versions as one source a version, and
+    with those of the other form among them where both forms are asked for.
 
     Raises ConfigError where a name or split would not tell them apart.
     """
     sources, found = [], []
-    for i, source in enumerate(cfg.dataset.knowledge):
+    listed = [(f"dataset.knowledge.{i}", s) for i, s in enumerate(cfg.dataset.knowledge)]
+    if cfg.dataset.both_forms:
+        listed += [(f"dataset.other_form.{i}", s) for i, s in enumerate(cfg.dataset.other_form)]
+    for key, source in listed:
         source = OmegaConf.to_container(source)
         versions = source.pop("versions", None)
         if versions is None:
             sources.append(source)
             continue
-        key = f"dataset.knowledge.{i}"
         for name in ("name", "split"):
             if "{version}" not in str(source[name]):
                 found.append(
@@ -73,8 +76,10 @@ def with_versions(cfg: DictConfig) -> DictConfig:
             sources.append(source | own | {"version": version})
     if found:
         raise ConfigError(found)
-    if any(source.versions is not None for source in cfg.dataset.knowledge):
+    added = len(listed) > len(cfg.dataset.knowledge)
+    if cfg.dataset.both_forms or any(source.versions is not None for _, source in listed):
         cfg = copy.deepcopy(cfg)
+        cfg.dataset.other_form, cfg.dataset.both_forms = [], added  # told apart where it differs
         cfg.dataset.knowledge = [OmegaConf.merge(KnowledgeSource, source) for source in sources]
     return cfg
 
@@ -136,14 +141,15 @@ def _needed(cfg: Any, methods: Sequence[Any], where: Where) -> list[str]:
                 layers = [data.knowledge_training, source.training]
                 layers += [cfg.stage] if stage == "cpt" else []
                 recipes[f"dataset.knowledge.{i}.training"] = layers
-    if cfg.model.source == "tiny" and stage != "report":
+    if (cfg.model.source == "tiny" or data.pretrain.start == "model") and stage != "report":
         recipes["dataset.pretrain"] = [data.pretrain, *([cfg.stage] if stage == "pretrain" else [])]
     for key, layers in recipes.items():
         needed = [name for name in kinds(Training) if name != "max_length"]  # has a default
         absent = [n for n in needed if all(getattr(x, n) is None for x in layers)]
         why = ""
         if key == "dataset.pretrain":
-            why = f"; model={cfg.model.name} is trained from scratch by it (another: model=hf model.path=…)"
+            other = " (another: model=hf model.path=…)" if cfg.model.source == "tiny" else ""
+            why = f"; model={cfg.model.name} is trained by it on the embedded world's text{other}"
         if absent:
             found.append(f"{key}: no value for {', '.join(absent)}{where(key)}{why}")
     return found

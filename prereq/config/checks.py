@@ -11,10 +11,13 @@ from prereq.config.schema import (
     Server,
     TestSplit,
     ask,
+    distillation,
+    experiment,
     export,
     judge,
     probe,
     sources,
+    training,
 )
 from prereq.config.schema.method import problems as of_methods
 from prereq.config.shape import braces, no_twice, one_of, shown
@@ -33,7 +36,7 @@ TAKE_SKILL = ("eval", "judge", "ask", "export")  # stages that may be given the 
 def problems(config: Config) -> list[str]:
     """What is wrong, one line each (empty: nothing). Every line names the key and the remedy."""
     found = values.problems(config) + of_methods(config)
-    for part in (sources, ask, export, judge, probe):
+    for part in (sources, training, distillation, ask, experiment, export, judge, probe):
         found += part.problems(config)
     for check in (_knowledge, _skill, _evaluation, _judge, _stage, _model, _adapter):
         found += check(config)
@@ -119,7 +122,8 @@ def _evaluation(config: Config) -> list[str]:
     data, asked, found = config.dataset, config.eval, []
     found += one_of("eval.scoring", asked.scoring, SCORINGS)
     found += one_of("eval.engine", asked.engine, ENGINES)
-    found += no_twice("eval.abstentions", asked.abstentions)
+    for name in ("abstentions", "hedges"):
+        found += no_twice(f"eval.{name}", getattr(asked, name))
     for i, test in enumerate(data.tests):
         found += one_of(f"dataset.tests.{i}.epochs", test.epochs, EPOCHS)
         if test.role is not None:
@@ -169,7 +173,7 @@ def _several_epochs(config: Config) -> bool:
 
 
 def _judge(config: Config) -> list[str]:
-    asked, judges = config.judge, config.stage.name == "judge"
+    asked, judges = config.judge, judge.judges(config)
     needed = {
         "judge.server": (asked.server, asked.verdicts),
         "judge.splitter_server": (judge.splitter_server(asked), asked.splitter),

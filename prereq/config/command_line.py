@@ -186,4 +186,5 @@ def compared(
         raise ConfigError(
             ["dataset.methods: empty; name the methods to compare, or one by method=…"]
         )
-    return [compose([*overrides, f"method={name}"]).method for name in cfg.dataset.methods]
+    names = dict.fromkeys(cfg.dataset.methods)
+    return [compose([*overrides, f"method={name}"]).method for name in names]

@@ -18,12 +18,14 @@ LEFT_OUT = {
     "stage",
     "question",
     "ask",
+    "experiment",
 }
 LEFT_OUT |= {"dataset.seed", "eval.requests", "eval.api_key_env", "eval.bootstrap"}
 LEFT_OUT |= {"eval.tokens_per_batch", "method.family", "method.colour", "show"}
 LEFT_OUT |= {"format", "epoch", "push_to_hub", "private", "judge"}
 # Where a user's rows are and what their columns are called; what they say is another experiment.
 LEFT_OUT |= {f"dataset.{name}" for name in ("rows", "columns", "passages", "development", "test")}
+LEFT_OUT |= {"dataset.fictitious_sizes", "dataset.other_form"}
 SHORT = re.compile(
     r"^(dataset|adapter)\.|(?<=\.)training\."
 )  # parts of a key that go without saying
@@ -41,7 +43,8 @@ def changes(config: Config) -> dict[str, Any]:
     for name, value in _flat(config.stage):
         if f"dataset.skill.training.{name}" in ours and value is not None:
             ours[f"dataset.skill.training.{name}"] = value
-    return {
+    told = {"both_forms": True} if config.dataset.both_forms else {}  # of experiment=forms itself
+    return told | {
         SHORT.sub("", key): ours.get(key)
         for key in sorted({*ours, *recipe})
         if ours.get(key) != recipe.get(key) and not _is_left_out(key)

@@ -70,6 +70,7 @@ OPTIONAL = {
     "s_wiki_title": (lambda value: isinstance(value, str), "a string or null"),
     "known": (is_flag, "0, 1 or null"),
     "s_pop": (is_number, "a finite number or null"),
+    "told": (is_integer, "a whole number or null"),
     "type": (_is_label, "a string, a number or null"),
     "prop": (_is_label, "a string, a number or null"),
     "facts": (_is_facts, "an object of relations and their values, non-empty strings, or null"),

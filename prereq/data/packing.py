@@ -6,13 +6,15 @@ route stand side by side, so that each adapter's rows are contiguous spans. What
 begin with alike is in the sequence once: a causal model makes the same of it in each of them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import torch
 
 from prereq.data.tokens import Example
 
+Batch = TypeVar("Batch")  # what one forward takes
 TERMS = ("text", "fictitious", "real", "plain", "known")
 
 
@@ -46,6 +48,19 @@ class PrefixShared:
 
 
 @dataclass(frozen=True)
+class Teaching(Generic[Batch]):
+    """What a teacher reads, for the M labels of the rows that it teaches.
+
+    `rows`: a batch of their own, on no adapter. `order`: [M], the place of each label among its labels.
+    `shares`: [M], how much of a label's loss goes by the teacher.
+    """
+
+    rows: Batch
+    order: torch.Tensor
+    shares: torch.Tensor
+
+
+@dataclass(frozen=True)
 class Pack:
     """One forward. R rows, of which T tokens are computed and M are labels.
 
@@ -65,14 +80,15 @@ class Pack:
     tokens: torch.Tensor | None
     names: tuple[str, ...]
     spans: dict[str, list[tuple[int, int]]]
+    teaching: "Teaching[Pack] | None" = None
 
 
 def split(examples: Sequence[Example], budget: int) -> list[list[Example]]:
     """Rows into packs of at most `budget` tokens (a longer row has a pack of its own)."""
     packs: list[list[Example]] = []
     room = 0
-    for example in sorted(examples, key=lambda e: len(e.row.ids), reverse=True):
-        length = len(example.row.ids)
+    for example in sorted(examples, key=lambda e: e.tokens, reverse=True):
+        length = example.tokens
         if length > room or not packs:
             packs.append([])
             room = budget
@@ -137,6 +153,33 @@ def pack(
         tokens=torch.tensor(flat.tokens) if len(flat.tokens) > len(flat.ids) else None,
         names=names,
         spans=spans,
+        teaching=teaching(
+            examples, device, lambda rows: pack(rows, device, names, shared_prefixes)
+        ),
+    )
+
+
+def teaching(
+    examples: Sequence[Example], device: torch.device | str, lay_out: Callable[..., Batch]
+) -> Teaching[Batch] | None:
+    """What the teacher of these examples reads, each label in its place; None where nobody teaches.
+
+    `lay_out` makes one batch of the teacher's rows and sorts them by route and token ids.
+    """
+    if not any(example.teacher for example in examples):
+        return None
+    rows = [Example(example.teacher, (), example.term) for example in examples]
+    labels = [row.row.labels for row in rows]
+    assert labels == [example.row.labels for example in examples], "a teacher has the same labels"
+    starts, place = {}, 0
+    for number in sorted(range(len(rows)), key=lambda n: rows[n].row.ids):
+        starts[number], place = place, place + labels[number]
+    order = [starts[n] + i for n, count in enumerate(labels) for i in range(count)]
+    shares = [e.taught for e, count in zip(examples, labels, strict=True) for _ in range(count)]
+    return Teaching(
+        lay_out(rows),
+        to_device(torch.tensor(order), device),
+        to_device(torch.tensor(shares, dtype=torch.float32), device),
     )
 
 

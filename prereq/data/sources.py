@@ -27,6 +27,7 @@ __all__ = [
     "check_rows",
     "read_skill",
     "read_text",
+    "read_titles",
     "read_topics",
     "read_values",
     "read_wordings",
@@ -63,6 +64,7 @@ class _Split:
     rows: list[Any] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
     wordings: list[int | None] = field(default_factory=list)  # of texts
+    titles: list[Any] = field(default_factory=list)  # of texts
     problems: Problems = field(default_factory=Problems)
     counts: dict[str, int] = field(default_factory=dict)
 
@@ -79,6 +81,12 @@ def read_wordings(root: Path | str, subset: str, split: str) -> list[int | None]
     """Which wording of its fact each text of `read_text` is, from 0; None where no column says it."""
     _right(root, subset, split, "text")
     return list(_split(root, subset, split, "text").wordings)
+
+
+def read_titles(root: Path | str, subset: str, split: str) -> list[Any]:
+    """What each text of `read_text` is about (column `title`), as it stands; None where it says nothing."""
+    _right(root, subset, split, "text")
+    return list(_split(root, subset, split, "text").titles)
 
 
 def read_skill(root: Path | str, subset: str, split: str) -> list[SkillRow]:
@@ -206,6 +214,7 @@ def _check(rows: reading.Numbered, found: _Split, text: bool) -> None:
             found.rows.append(right)
             found.numbers.append(number)
             found.wordings.append(row.get("wording") if text else None)
+            found.titles.append(row.get("title") if text else None)
     if not found.rows and not found.problems.count:
         found.problems.add(found.file, "no rows; a split needs at least one")
     found.counts = {"rows": len(found.rows), **checks.repeats(found.rows)}

@@ -34,6 +34,15 @@ class Example:
     term: str  # text | fictitious | real | plain | known: the part of the loss it counts to
     weight: float = 0.0
     share: float = 1.0  # of a data point that it stands for, where several rows share one
+    teacher: TokenRow | None = (
+        None  # with the same labels: what a teacher reads, see `distillation`
+    )
+    taught: float = 0.0  # share of a label's loss that goes by the teacher
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that are computed for it."""
+        return len(self.row.ids) + (len(self.teacher.ids) if self.teacher else 0)
 
 
 @dataclass(frozen=True)

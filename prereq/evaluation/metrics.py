@@ -22,6 +22,7 @@ class Metric:
 
     `values(generations, rows)` returns one value a generation; None where the engine does not tell.
     `out_of`, likewise, returns what the values' sum is divided by the sum of; None: by their number.
+    `by_group`: whether questions are told apart by their columns (`score.GROUPED`).
     """
 
     name: str
@@ -29,6 +30,7 @@ class Metric:
     better: str  # higher | lower | neither
     values: Callable[[Sequence[dict], Sequence[Rows]], list[float] | None]
     out_of: Callable[[Sequence[dict], Sequence[Rows]], list[float]] | None = None
+    by_group: bool = False
 
 
 def scorer(scoring_rule: str, values: Mapping[str, Sequence[str]]) -> Scorer:
@@ -50,12 +52,18 @@ def scorer(scoring_rule: str, values: Mapping[str, Sequence[str]]) -> Scorer:
     return facts
 
 
-def metrics_of(scoring_rule: str, right: Scorer, abstentions: Sequence[str] = ()) -> list[Metric]:
+def metrics_of(
+    scoring_rule: str,
+    right: Scorer,
+    abstentions: Sequence[str] = (),
+    hedges: Sequence[str] = (),
+) -> list[Metric]:
     """The metrics of a kind of scoring (`eval.scoring`), the one that selects first.
 
-    `abstentions` are the phrases by which an answer is declined (`eval.abstentions`).
+    `abstentions` are the phrases by which an answer is declined (`eval.abstentions`), `hedges` those by
+    which it is given with doubt (`eval.hedges`).
     """
-    accuracy = Metric("accuracy", "share", "higher", partial(_each, right))
+    accuracy = Metric("accuracy", "share", "higher", partial(_each, right), by_group=True)
     ended = Metric("ended", "share", "higher", _ended)
     if scoring_rule == "long_form":
         return [Metric("tokens", "count", "neither", _tokens), ended]
@@ -66,6 +74,7 @@ def metrics_of(scoring_rule: str, right: Scorer, abstentions: Sequence[str] = ()
         accuracy,
         Metric("accuracy_published", "share", "higher", partial(_each, _against(published))),
         *three_way(abstentions),
+        *(sureness(abstentions, hedges) if hedges else ()),
         Metric("squad_em", "share", "higher", partial(_each, _against(scoring.squad_em))),
         Metric("squad_f1", "share", "higher", partial(_each, _against(scoring.squad_f1))),
         ended,
@@ -94,6 +103,26 @@ def three_way(abstentions: Sequence[str]) -> list[Metric]:
         Metric("not_attempted", "share", "neither", counted({not_attempted: 1.0})),
         Metric("right_of_attempted", "share", "higher", counted({right: 1.0}), counted(attempted)),
         Metric("simpleqa_f1", "share", "higher", counted({right: 2.0}), both),
+    ]
+
+
+def sureness(abstentions: Sequence[str], hedges: Sequence[str]) -> list[Metric]:
+    """Shares answered for certain, with doubt (one of `hedges`) and not at all, and the share right of
+    those answered for certain and with doubt (the paper's figure 5)."""
+
+    def counted(sure: str, right_only: bool = False) -> Callable:
+        def value(text: str, rows: Rows) -> float:
+            grade = scoring.grade(text, accepted(rows), abstentions)
+            said = scoring.sureness(text, grade, hedges)
+            return float(said == sure and (grade == scoring.RIGHT or not right_only))
+
+        return partial(_each, value)
+
+    certain, unsure, _ = scoring.SURENESS
+    return [
+        *(Metric(s, "share", "neither", counted(s), by_group=True) for s in scoring.SURENESS),
+        Metric("right_of_certain", "share", "higher", counted(certain, True), counted(certain)),
+        Metric("right_of_unsure", "share", "higher", counted(unsure, True), counted(unsure)),
     ]
 
 

@@ -10,10 +10,10 @@ from prereq.data.rows import SkillRow
 from prereq.evaluation import statistics
 from prereq.evaluation.metrics import CONFIDENCE, Scorer, accepted, metrics_of
 from prereq.evaluation.requests import Item
-from prereq.evaluation.scoring import grade
+from prereq.evaluation.scoring import grade, sureness
 
 QUESTIONS = ("qa", "final_answer")  # kinds of scoring
-GROUPED = ("type", "prop", "s_pop")  # columns of questions
+GROUPED = ("type", "prop", "s_pop", "told")  # columns of questions
 ANSWERS = 100  # of each split, epoch and plugged-in knowledge, in the table to read
 
 
@@ -49,7 +49,7 @@ def table(
     Shares are in percent. A split at the last epoch, where it was scored at its best as well, is
     called `<split>_last`.
     """
-    metrics = metrics_of(settings.scoring, right, settings.abstentions)
+    metrics = metrics_of(settings.scoring, right, settings.abstentions, settings.hedges)
     asks_questions = settings.scoring in QUESTIONS
     scores: list[dict] = []
     curve: list[dict] = []
@@ -92,8 +92,11 @@ def table(
                     if metric.out_of is not None:
                         out_of = metric.out_of(here, rows)
                     add(metric.name, name, found, unit=metric.unit, out_of=out_of)
-                for group, own in _groups(rows, values) if asks_questions else ():
-                    add("accuracy", f"{name}/{group}", own)
+                for group, own in _groups(rows) if asks_questions else ():
+                    parts = [here[place] for place in own], [rows[place] for place in own]
+                    for metric in (metric for metric in metrics if metric.by_group):
+                        found = metric.values(*parts)
+                        add(metric.name, f"{name}/{group}", found, unit=metric.unit)
                 if (sure := CONFIDENCE.values(here, rows)) is not None:
                     confidence[name] = sure
                     add(CONFIDENCE.name, name, sure)
@@ -180,6 +183,8 @@ def answers(
         line |= {"right": right(g["text"], asked), "confidence": g["confidence"]}
         if settings.scoring in QUESTIONS:
             line["grade"] = grade(g["text"], wanted, settings.abstentions)
+            if settings.hedges:
+                line["sureness"] = sureness(g["text"], line["grade"], settings.hedges)
         found.append(line)
     return found
 
@@ -191,21 +196,19 @@ def to_read(answers: Sequence[dict]) -> tuple[list[str], list[list]]:
     return columns, [[line[c] for c in columns] for line in first if line["item"] < ANSWERS]
 
 
-def _groups(
-    rows: Sequence[Sequence[SkillRow]], values: Sequence[float]
-) -> Iterator[tuple[str, list[float]]]:
-    """`column=value` and the values of its rows, for the columns that questions are told apart by."""
+def _groups(rows: Sequence[Sequence[SkillRow]]) -> Iterator[tuple[str, list[int]]]:
+    """`column=value` and the places of its rows, for the columns that questions are told apart by."""
     for column in GROUPED:
-        groups: dict[str, list[float]] = {}
-        for row, value in zip(rows, values, strict=True):
+        groups: dict[str, list[int]] = {}
+        for place, row in enumerate(rows):
             if row[0].extra.get(column) is not None:
-                groups.setdefault(_group(column, row[0].extra[column]), []).append(value)
+                groups.setdefault(_group(column, row[0].extra[column]), []).append(place)
         yield from ((f"{column}={name}", groups[name]) for name in sorted(groups))
 
 
 def _group(column: str, value: object) -> str:
     """The bucket of a row: powers of ten of its page views, else the value itself."""
-    if column != "s_pop":
+    if column != "s_pop" or not value:
         return str(value)
     power = len(str(max(1, int(value)))) - 1
     return f"{10**power}-{10 ** (power + 1) - 1}"

@@ -19,11 +19,12 @@ from functools import lru_cache
 # Raised when `exact_match`, `final_answer_match` or `share_right` changes: these select the epoch that
 # answers, so answers are made anew as well.
 RULES = 2
-METRICS = 2  # raised when any other metric is added or changes: stored answers are scored anew
+METRICS = 3  # raised when any other metric is added or changes: stored answers are scored anew
 ABSTENTION = "i don't know"
 MARKER = "final answer:"
 LABEL = r"(?:the\s+)?answer(?:\s+is)?\s*:"  # before an answer
 RIGHT, WRONG, NOT_ATTEMPTED = "right", "wrong", "not attempted"
+SURENESS = CERTAIN, UNSURE, UNKNOWN = "certain", "unsure", "unknown"
 APOSTROPHES, QUOTES, DASHES = "’‘‚‛ʼʻʹ′`´‹›＇｀", "“”„‟«»″〝〞＂", "‐‑‒–—―−﹣－"
 FOLDED = str.maketrans(
     {c: to for marks, to in ((APOSTROPHES, "'"), (QUOTES, '"'), (DASHES, "-")) for c in marks}
@@ -111,6 +112,15 @@ def grade(text: str, answers: Sequence[str], abstentions: Sequence[str]) -> str:
     if any(_names(given, prediction(answer)) for answer in answers):
         return RIGHT
     return WRONG if any(map(str.isalnum, given)) else NOT_ATTEMPTED
+
+
+def sureness(text: str, grade: str, hedges: Sequence[str]) -> str:
+    """How sure a text of this grade is: unknown where it does not attempt an answer, unsure where it holds
+    one of `hedges` (`eval.hedges`), else certain."""
+    if grade == NOT_ATTEMPTED:
+        return UNKNOWN
+    own = _own(text)
+    return UNSURE if any(stands(prediction(hedge), own) for hedge in hedges) else CERTAIN
 
 
 def _abstains(text: str, answers: Sequence[str], abstentions: Sequence[str]) -> bool:

@@ -166,6 +166,20 @@ def merged(
             parameter.data = weight.to(parameter.device)
 
 
+def merge(model: PreTrainedModel, folder: Path | str) -> None:
+    """Merge an adapter for good, as `merged` does for a while."""
+    _add(model, folder, {}, torch.Generator(model.device).manual_seed(0))
+
+
+def stored_in(model: PreTrainedModel, dtype: torch.dtype) -> PreTrainedModel:
+    """A model in float32 with its weights in `dtype`; those of 16 bits rounded by draws."""
+    if dtype.itemsize == 2:
+        draws = torch.Generator(model.device).manual_seed(0)
+        for weight in model.parameters():
+            weight.data = drawn_rounding(weight.data, dtype, draws)
+    return model.to(dtype)
+
+
 def drawn_rounding(exact: torch.Tensor, dtype: torch.dtype, draws: torch.Generator) -> torch.Tensor:
     """Float32 in `dtype` (16 bits), to either neighbour with the odds that make the mean exact.
 

@@ -64,6 +64,44 @@ def label_losses(
     return (losses * weights).sum(), losses.detach()
 
 
+def context_distillation(
+    logits: torch.Tensor, teacher: torch.Tensor, targets: torch.Tensor, shares: torch.Tensor
+) -> torch.Tensor:
+    """share · KL(teacher ‖ student) + (1 - share) · cross-entropy of each label, [M].
+
+    logits of the student and of the teacher [M, vocabulary], float32; targets and shares [M]. The first
+    term of Deep Context Distillation (Caccia et al. 2025, arXiv 2503.08727).
+    """
+    ours, theirs = logits.log_softmax(-1), teacher.log_softmax(-1)
+    divergence = F.kl_div(ours, theirs, reduction="none", log_target=True).sum(-1)
+    return shares * divergence + (1 - shares) * F.nll_loss(ours, targets, reduction="none")
+
+
+def distilled_losses(
+    model: PreTrainedModel,
+    hidden: torch.Tensor,
+    teacher: torch.Tensor,
+    targets: torch.Tensor,
+    weights: torch.Tensor,
+    shares: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Σ weight · `context_distillation`, and that of each label, [M], detached.
+
+    hidden states of student and teacher [M, width]; targets, weights, shares [M]. Logits of one chunk at
+    a time, computed again in the backward.
+    """
+
+    def chunk(states, taught, wanted, share):
+        with torch.no_grad():
+            theirs = head_logits(model, taught)
+        return context_distillation(head_logits(model, states), theirs, wanted, share)
+
+    size = labels_at_once(model.get_output_embeddings().weight)
+    parts = zip(*(x.split(size) for x in (hidden, teacher, targets, shares)), strict=True)
+    losses = torch.cat([checkpoint(chunk, *part, use_reentrant=False) for part in parts])
+    return (losses * weights).sum(), losses.detach()
+
+
 class _FrozenHeadLoss(torch.autograd.Function):
     """The loss on a head that does not train: its only gradient, of the states, is taken at once.
 

@@ -24,13 +24,17 @@ class Estimate:
         return f"{self.value:.1f} ± {(self.high - self.low) / 2:.1f}"
 
 
-def estimate(line: Line, split: str, metric: str, plugged: bool = False) -> Estimate | None:
-    """The mean over seeds (of plugged-in adapters: over all of them), None where nothing was scored.
+def estimate(
+    line: Line, split: str, metric: str, plugged: bool = False, knowledge: str | None = None
+) -> Estimate | None:
+    """The mean over seeds (of plugged-in adapters: over all of them, or of `knowledge` alone), None where
+    nothing was scored.
 
     The 95 % interval of one seed is over its rows; of several, over seeds and rows (`statistics.over_seeds`).
     Where the rows' own values are not kept, it is made of the seeds' intervals (`statistics.pooled`).
     """
     scores = line.scores(split, metric, plugged)
+    scores = [score for score in scores if knowledge in (None, score.knowledge)]
     if not scores:
         return None
     value = fmean(score.value for score in scores)
@@ -40,7 +44,7 @@ def estimate(line: Line, split: str, metric: str, plugged: bool = False) -> Esti
     if len(scores) == 1:
         return Estimate(value, scores[0].low, scores[0].high)
     runs = line.of(split)
-    rows = [_rows(run, split, metric, plugged) for run in runs.values()]
+    rows = [_rows(run, split, metric, plugged, knowledge) for run in runs.values()]
     if not rows or not all(rows):
         halves = [(score.high - score.low) / 2 for score in scores]
         half = statistics.pooled([score.value for score in scores], halves)
@@ -58,12 +62,14 @@ def asked_alike(runs: Sequence[Scored], split: str) -> bool:
     return len(asked) == 1 and None not in asked
 
 
-def _rows(run: Scored, split: str, metric: str, plugged: bool) -> Rows | None:
+def _rows(
+    run: Scored, split: str, metric: str, plugged: bool, knowledge: str | None
+) -> Rows | None:
     """A value a row, averaged over plugged-in adapters, and what it is out of."""
     found = [
         rows
-        for (knowledge, s, m), rows in sorted(run.rows.items())
-        if (bool(knowledge), s, m) == (plugged, split, metric)
+        for (name, s, m), rows in sorted(run.rows.items())
+        if (bool(name), s, m) == (plugged, split, metric) and knowledge in (None, name)
     ]
     if not found or len({len(values) for values, _ in found}) > 1:
         return None

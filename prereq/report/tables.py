@@ -10,6 +10,7 @@ from rich.table import Table
 
 from prereq.artifacts.spec import Artifact
 from prereq.config.shape import spelt
+from prereq.evaluation.scoring import SURENESS
 from prereq.report.collect import Line, named, scored
 from prereq.report.comparisons import (
     Comparison,
@@ -107,6 +108,10 @@ def columns_of(lines: Sequence[Line]) -> list[tuple[str, list[str]]]:
         if split in declined and not split.endswith("_last"):
             cells = [_three_way(line, split) for line in lines]
             columns.append((f"{name}: right/\nwrong/not tried, F1", cells))
+        if (split, "certain") in found:
+            cells = [_joined(line, split, [(m, False) for m in SURENESS]) for line in lines]
+            columns.append((f"{name}: certain/\nunsure/unknown", cells))
+            add(f"{name}: right\nof answered", split, "right_of_attempted")
         if (split, "tokens") in found:
             add(f"{name},\ntokens", split, "tokens")
         if (split, "supported") in found:  # by a judge

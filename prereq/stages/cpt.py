@@ -1,7 +1,8 @@
 """`stage=cpt`: the prerequisite stage, one knowledge LoRA for each knowledge source.
 
-Plain next-token training on the text of the source, the base model frozen. A source of the data
-set's recipe says what the text is (form, fictitious or real, version); its name means nothing.
+The base model is frozen. The text of the source is learnt by its next tokens, or from a teacher that has
+read other texts of the subject (`dataset.knowledge_objective`). A source of the data set's recipe says
+what the text is (form, fictitious or real, version); its name means nothing.
 """
 
 from __future__ import annotations
@@ -15,15 +16,19 @@ from typing import TYPE_CHECKING, Any
 from prereq.artifacts import store
 from prereq.artifacts.spec import Artifact, Spec
 from prereq.config import Config, KnowledgeSource
+from prereq.config.schema.distillation import NEXT_TOKEN
+from prereq.data.tokens import begun
 from prereq.errors import PrereqError
 from prereq.runtime import ranks
 from prereq.stages import prepare
 from prereq.stages.data.rows import text
 from prereq.stages.data.sets import data_sets
+from prereq.stages.data.taught import by_subject
 from prereq.stages.pretrain import base_model, libraries
 from prereq.stages.specs import Specs, choices, require
 from prereq.tracking.metrics import Tracker
 from prereq.tracking.obtain import obtain_all
+from prereq.training.distillation import distillation_plan
 from prereq.training.plan import Plan, joint_plan, text_plan
 
 if TYPE_CHECKING:
@@ -115,6 +120,24 @@ def planned(
 ) -> tuple[Plan, dict[str, Any]]:
     """The steps of a knowledge LoRA, and what the manifest says of their rows."""
     training, seed = choices.knowledge_training(specs.config, source), specs.config.seed
-    rows, counts = text(specs, source, tokenizer)
-    route = (source.name,)
-    return text_plan(rows, training.batch_size, training.epochs, seed, route), counts
+    route, data = (source.name,), specs.config.dataset
+    if data.knowledge_objective == NEXT_TOKEN:
+        rows, counts = text(specs, source, tokenizer)
+        return text_plan(rows, training.batch_size, training.epochs, seed, route), counts
+    if ranks.sharded():
+        raise PrereqError(
+            "dataset.knowledge_objective=distillation: has not been tried with a model that is sharded over "
+            "processes (FSDP); use DDP or one process, or dataset.knowledge_objective=next_token"
+        )
+    subjects, counts = by_subject(specs, source, tokenizer)
+    plan = distillation_plan(
+        subjects,
+        begin=len(begun(tokenizer, "")),
+        batch_size=training.batch_size,
+        epochs=training.epochs,
+        seed=seed,
+        route=route,
+        share=data.distillation.weight,
+        context=data.distillation.context,
+    )
+    return plan, counts

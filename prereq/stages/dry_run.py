@@ -37,9 +37,9 @@ from prereq.stages.specs import (
     choices,
     judged,
     missing,
-    of_method,
     probed,
 )
+from prereq.stages.specs.compared import compared, results
 from prereq.stages.specs.export import export_of
 from prereq.training.plan import Plan
 
@@ -80,10 +80,8 @@ def needs(config: Config) -> list[Need]:
     """All that the command needs, in the order in which it is made."""
     if config.stage.name == "report":
         raise PrereqError("stage=report makes no artifact, so stage.dry_run has nothing to show")
-    if config.stage.name == "ask":
-        experiments = asked(config)
-    else:
-        experiments = [of_method(config, method) for method in config.compare] or [Specs(config)]
+    experiments = asked(config) if config.stage.name == "ask" else compared(config)
+    experiments = experiments or [Specs(config)]
     wanted: dict[str, tuple[Spec | Artifact, Count | None]] = {}
     if isinstance(experiments[0].data, Artifact):
         wanted[str(experiments[0].data.path)] = experiments[0].data, None
@@ -143,7 +141,7 @@ def _targets(specs: Specs) -> list[Spec | Artifact]:
     if name == "judge":
         validates = specs.config.judge.validate
         return [judged.agreement(specs) if validates else judged.judged(specs)]
-    return [specs.skill if name == "sft" else specs.scores]
+    return [specs.skill] if name == "sft" else results(specs)
 
 
 def _walk(what: Spec | Artifact) -> Iterator[Spec | Artifact]:
@@ -157,7 +155,7 @@ def _walk(what: Spec | Artifact) -> Iterator[Spec | Artifact]:
 def _counts(specs: Specs) -> dict[str, Count]:
     """How to count what an artifact is made from, by the artifact's path."""
     config, stage = specs.config, specs.config.stage.name
-    if config.model.source == "smollm2" and missing(specs.base):
+    if config.model.source == "smollm2" and missing(specs.given):
         return {}  # its tokenizer is in the package's one file, with the weights
     if config.synth.writer != "template" and missing(specs.synth):
         return {}  # a model would have to write first
@@ -172,7 +170,7 @@ def _counts(specs: Specs) -> dict[str, Count]:
     found = {}
     for source in choices.needed(config) if stage != "pretrain" else ():
         found[str(specs.knowledge(source).path)] = planned(cpt.planned, source)
-    if config.model.source == "tiny":
+    if specs.base != specs.given:
         found[str(specs.base.path)] = planned(pretrain.planned)
     asks = prepare.missing_probes(specs)  # what is trained on follows from answers not given yet
     trains = stage in ("sft", "ask", "export", "eval", "judge", "pipeline")

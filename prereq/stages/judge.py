@@ -18,7 +18,8 @@ from prereq.config import Config
 from prereq.errors import PrereqError
 from prereq.evaluation.factscore import evidence as searching
 from prereq.evaluation.factscore import facts as splitting
-from prereq.evaluation.factscore import scores, source, validation
+from prereq.evaluation.factscore import scores as scoring
+from prereq.evaluation.factscore import source, validation
 from prereq.evaluation.factscore import verdicts as judging
 from prereq.evaluation.factscore.rows import Answer, Passage
 from prereq.evaluation.factscore.source import Page
@@ -42,7 +43,7 @@ def run(config: Config) -> Artifact:
     if config.judge.validate:
         return _agreement(Specs(config))
     specs = Specs(config)
-    made = _scores(specs)
+    made = scores(specs)
     if ranks.is_main():
         exact_one = config.judge.verdicts == "exact"
         shown.show(made, None if exact_one else _agreements(specs))
@@ -50,7 +51,7 @@ def run(config: Config) -> Artifact:
     return made
 
 
-def _scores(specs: Specs) -> Artifact:
+def scores(specs: Specs) -> Artifact:
     """Verdicts counted."""
     spec = judged.judged(specs)
     if found := store.found(spec):
@@ -61,7 +62,7 @@ def _scores(specs: Specs) -> Artifact:
     def make(folder: Path, tracker: Tracker) -> dict:
         lines = _read(verdicts, "verdicts")
         who = judged.label(specs, config.judge.verdicts)
-        rows = scores.table(lines, config.judge.penalised_below, config.eval.bootstrap, who)
+        rows = scoring.table(lines, config.judge.penalised_below, config.eval.bootstrap, who)
         result = {"scores": rows, "curve": [], "rows": {}}
         write_json(folder / "scores.json", result)
         tracker.scores(result, TABLE, _to_read(lines))

@@ -18,6 +18,7 @@ from prereq.evaluation.requests import Item, items_of
 from prereq.runtime import ranks
 from prereq.stages import pretrain
 from prereq.stages.data import rows as data
+from prereq.stages.data import taught
 from prereq.stages.data.sets import data_sets
 from prereq.stages.specs import Specs, choices, missing, probed
 
@@ -154,7 +155,7 @@ def _too_long(
     """Rows that do not fit `max_length`, and sequences that do not fit the model's positions."""
     from prereq.model.self_check import check_length
 
-    checks = [lambda s=s, k=k: data.text(s, k, tokenizer)[0] for s, k in sources]
+    checks = [lambda s=s, k=k: taught.read(s, k, tokenizer) for s, k in sources]
     checks += [
         lambda s=s: [r for one in data.subjects(s, tokenizer)[0] for r in one.rows.values()]
         for s in training
@@ -186,8 +187,10 @@ def items(specs: Specs, test: TestSplit) -> list[Item]:
 
 def _shape(specs: Specs) -> PretrainedConfig:
     """The base model's configuration."""
-    if specs.config.model.source == "tiny":
-        return pretrain.shape_of(specs.config.model.architecture, pretrain.world_tokenizer())
+    first = pretrain.given_model(specs)
+    if first is None:
+        words = pretrain.world_tokenizer(specs.config)
+        return pretrain.shape_of(specs.config.model.architecture, words)
     from prereq.model.loading import load_shape
 
-    return load_shape(pretrain.base_model(specs).path, specs.config.model)
+    return load_shape(first.path, specs.config.model)

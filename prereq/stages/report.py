@@ -1,5 +1,6 @@
 """`stage=report`: one HTML page, tables, CSV files, LaTeX and pictures of everything that was scored."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.markup import escape
@@ -7,11 +8,16 @@ from rich.markup import escape
 from prereq.artifacts import store
 from prereq.artifacts.spec import Spec
 from prereq.config import Config
+from prereq.config.schema.experiment import reported
+from prereq.config.schema.judge import TEXTS, judges
 from prereq.errors import PrereqError
-from prereq.report import collect, comparisons, picture, tables, written
+from prereq.report import collect, comparisons, familiarity, picture, tables, written
 from prereq.report.page import write
+from prereq.report.published import figures, shown
+from prereq.report.published.beside import Ran, Setting, beside
 from prereq.runtime.console import say
-from prereq.stages.specs import choices
+from prereq.stages.data import rows
+from prereq.stages.specs import Specs, choices, judged
 from prereq.tracking import obtain
 
 
@@ -31,13 +37,16 @@ def run(config: Config) -> Path:
     written.latex(lines, folder / "tables.tex")
     drawn, left_out = picture.curves(lines, folder / "accuracy.png")
     sure = picture.coverage(lines, folder / "coverage.png")
+    by_told = familiarity.of_lines(lines)
+    told = familiarity.picture(by_told, folder / "familiarity.png")
     tables.comparison(lines)
+    familiarity.shown(by_told)
     shown_whole = write.page(lines, root, folder / "index.html")
     named = {score.artifact for score in shown}
     scores = [a for a in store.every(root, "scores") if Path(a.path).name in named]
     content = {"scores": sorted(artifact.manifest["key"] for artifact in scores)}
     spec = Spec(root, config.dataset.name, config.model.name, "report", "report", content)
-    sent = [folder / "scores.csv", folder / "comparisons.csv", *filter(None, (drawn, sure))]
+    sent = [folder / "scores.csv", folder / "comparisons.csv", *filter(None, (drawn, sure, told))]
     obtain.report(choices.recorded(config), spec, scores, sent)
     say("wrote", str(folder / "scores.csv"))
     say("wrote", escape(f"{folder}/comparisons.csv, coverage.csv, tables.tex"))
@@ -46,7 +55,46 @@ def run(config: Config) -> Path:
     if drawn:
         without = f"(without {', '.join(left_out)})" if left_out else ""
         say("wrote", str(drawn), escape(without))
-    if sure:
-        say("wrote", str(sure))
+    for file in filter(None, (sure, told)):
+        say("wrote", str(file))
     say("wrote", str(shown_whole), "(the whole report: open it in a browser)")
     return folder / "scores.csv"
+
+
+def beside_published(experiments: Sequence[Specs]) -> None:
+    """The table or figure of the paper that `experiment=…` shows, with these runs beside it."""
+    config, root = experiments[0].config, experiments[0].root
+    lines = collect.lines(collect.read(root))
+    ran = []
+    for (
+        specs
+    ) in experiments:  # of each the line that it is a seed of, with the other seeds made so far
+        own = config.dataset.name, config.model.name, specs.name, specs.scores.labels["who"]
+        line = next(x for x in lines if (x.dataset, x.model, x.method, x.who) == own)
+        ran.append(Ran(specs.config.method.name, specs.config.dataset.fictitious_entities, line))
+    collect.named([one.line for one in ran])
+    setting = _setting(experiments)
+    table = beside(setting, ran)
+    file = root / "report" / f"{setting.shows}-{setting.dataset}-{setting.model}.csv"
+    shown.show(table, setting, ran)
+    shown.csv(table, setting, ran, file)
+    say("wrote", escape(str(file)))
+    for drawn in figures.draw(table, setting, ran, file):
+        say("wrote", escape(str(drawn)))
+
+
+def _setting(experiments: Sequence[Specs]) -> Setting:
+    config, tests = experiments[0].config, choices.tests(experiments[0].config)
+    grows = config.experiment.shows == "figure4"
+    return Setting(
+        shows=config.experiment.shows,
+        dataset=config.dataset.name,
+        model=config.model.name,
+        long=config.eval.scoring in TEXTS,
+        split=reported(config),
+        judge=judged.label(experiments[0], config.judge.verdicts) if judges(config) else None,
+        plug_in=next((test.name for test in tests if test.plug_in), None),
+        invented=next((test.name for test in tests if test.role == "fictitious"), None),
+        versions=judged.versions([s for s in config.dataset.knowledge if s.fictitious]),
+        subjects=rows.fictitious_subjects(experiments) if grows else 0,
+    )

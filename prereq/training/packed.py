@@ -9,7 +9,7 @@ from prereq.data import packing
 from prereq.data.packing import Pack
 from prereq.data.tokens import Example
 from prereq.model.attention import RowLayout, in_place
-from prereq.model.head import label_losses
+from prereq.model.head import distilled_losses, label_losses
 from prereq.model.numerics import ROWS
 from prereq.model.routed_lora import route
 
@@ -61,6 +61,16 @@ class PackedLM(nn.Module):
 
     def label_losses(self, pack: Pack) -> tuple[torch.Tensor, torch.Tensor]:
         """The weighted sum of the token losses, and each of them, [M], detached."""
+        if pack.teaching is None:
+            return label_losses(self.inner, self._states(pack), pack.targets, pack.weights)
+        # The teacher reads first: where activations are computed again, the routes are the student's.
+        with torch.no_grad():
+            taught = self._states(pack.teaching.rows).index_select(0, pack.teaching.order)
+        shares, hidden = pack.teaching.shares, self._states(pack)
+        return distilled_losses(self.inner, hidden, taught, pack.targets, pack.weights, shares)
+
+    def _states(self, pack: Pack) -> torch.Tensor:
+        """The hidden states that labels are predicted from, [M, width]."""
         self.routing.spans, self.routing.input = pack.spans, None
         layout, device = {}, pack.input_ids.device
         if self.rows:
@@ -72,5 +82,4 @@ class PackedLM(nn.Module):
         out = self.inner.base_model(
             input_ids=pack.input_ids, position_ids=pack.position_ids, use_cache=False, **layout
         )
-        hidden = out.last_hidden_state[0].index_select(0, pack.predict)  # [M, width]
-        return label_losses(self.inner, hidden, pack.targets, pack.weights)
+        return out.last_hidden_state[0].index_select(0, pack.predict)

@@ -13,9 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from prereq.data.packing import to_device
+from prereq.data.packing import Teaching, teaching, to_device
 from prereq.data.tokens import Example
 from prereq.model.adapters import lora_layers, train_only
+from prereq.model.head import context_distillation
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class PaddedBatch:
     weights: torch.Tensor
     terms: torch.Tensor
     names: tuple[str, ...]
+    teaching: "Teaching[PaddedBatch] | None" = None
 
 
 class PaddedLM(nn.Module):
@@ -61,10 +63,10 @@ class PaddedLM(nn.Module):
     def packs(self, examples: Sequence[Example], budget: int) -> list[list[Example]]:
         """Rows of one route together, at most `budget` tokens with padding (one row at least)."""
         packs: list[list[Example]] = []
-        for example in sorted(examples, key=lambda e: (e.route, -len(e.row.ids))):
+        for example in sorted(examples, key=lambda e: (e.route, -e.tokens)):
             pack = packs[-1] if packs else []
             fits = pack and pack[0].route == example.route
-            if not fits or (len(pack) + 1) * len(pack[0].row.ids) > budget:
+            if not fits or (len(pack) + 1) * pack[0].tokens > budget:
                 packs.append([])
             packs[-1].append(example)
         return packs
@@ -95,6 +97,7 @@ class PaddedLM(nn.Module):
             weights=tensor([e.weight for e in rows for _ in range(e.row.labels)], torch.float32),
             terms=tensor([names.index(e.term) for e in rows for _ in range(e.row.labels)]),
             names=names,
+            teaching=teaching(rows, device, lambda each: self.layout(each, device, names)),
         )
 
     def padding(self, packs: Sequence[Sequence[Example]]) -> float:
@@ -116,7 +119,18 @@ class PaddedLM(nn.Module):
         return (losses * batch.weights).sum(), losses.detach()
 
     def token_losses(self, batch: PaddedBatch) -> torch.Tensor:
-        """The cross-entropy of each label, [M], in float32."""
+        """The loss of each label, [M], in float32: its cross-entropy, or what it learns from a teacher."""
+        if batch.teaching is None:
+            return F.cross_entropy(self._logits(batch), batch.targets, reduction="none")
+        # The teacher reads first: where activations are computed again, the student's adapters are on.
+        with torch.no_grad(), self.model.disable_adapter():
+            taught = self._logits(batch.teaching.rows).index_select(0, batch.teaching.order)
+        train_only(self.model, self.trained)  # PEFT turns other gradients on, on leaving
+        shares = batch.teaching.shares
+        return context_distillation(self._logits(batch), taught, batch.targets, shares)
+
+    def _logits(self, batch: PaddedBatch) -> torch.Tensor:
+        """The logits that labels are predicted by, [M, vocabulary], in float32."""
         if batch.route and batch.route != self.active:
             self.model.base_model.set_adapter(list(batch.route))
             train_only(self.model, self.trained)  # PEFT lets every active adapter train
@@ -124,5 +138,4 @@ class PaddedLM(nn.Module):
         out = self.model(
             input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False
         )
-        logits = out.logits.flatten(0, 1).index_select(0, batch.predict).float()
-        return F.cross_entropy(logits, batch.targets, reduction="none")
+        return out.logits.flatten(0, 1).index_select(0, batch.predict).float()

@@ -116,7 +116,7 @@ class Gradients:
 
     def _make_room(self, reason: str, packs: Packs) -> None:
         """Less memory for the same gradients: smaller packs, else activations computed twice."""
-        longest = max(len(example.row.ids) for rows in packs for example in rows)
+        longest = max(example.tokens for rows in packs for example in rows)
         several = sum(map(len, packs)) > len(packs)  # rows that could be apart
         self.wrapped.zero_grad()
         if self.accelerator.num_processes > 1:  # the others wait in the middle of the step
@@ -162,7 +162,7 @@ def _scaled(rows: Sequence[Example], scale: float) -> list[Example]:
 
 
 def _largest(packs: Packs) -> int:
-    return max(sum(len(example.row.ids) for example in rows) for rows in packs)
+    return max(sum(example.tokens for example in rows) for rows in packs)
 
 
 def _idle(packs: Packs) -> Example:

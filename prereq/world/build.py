@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from prereq.world.pages import NAME
 from prereq.world.words import (
     ASIDES,
     BIOGRAPHY,
@@ -71,13 +72,13 @@ def write(folder: Path, sizes: WorldConfig, task: str, seed: int) -> None:
     people = populate(rng, sizes)
     invented = [entity for group in FICTITIOUS for entity in people[group]]
 
-    _write_rows(folder / "pretrain/train.jsonl", _texts(pretraining(rng, people, sizes)))
+    write_texts(folder / "pretrain/train.jsonl", pretraining(rng, people, sizes))
     sources = {f"v{version}": (invented, version) for version in range(sizes.versions)}
     sources["real"] = (people["unknown"], 0)
     for suffix, (entities, version) in sources.items():
         for form, tell in (("passage", passages), ("statement", statements)):
             texts = tell(rng, entities, version, sizes.wordings)
-            _write_rows(folder / f"knowledge/{form}_train_{suffix}.jsonl", _texts(texts))
+            write_titled(folder / f"knowledge/{form}_train_{suffix}.jsonl", texts)
 
     splits = {
         "train": people["skill_known"] + people["unknown"] + people["fictitious"],
@@ -88,7 +89,7 @@ def write(folder: Path, sizes: WorldConfig, task: str, seed: int) -> None:
         },
     }
     for split, entities in splits.items():
-        _write_rows(folder / f"skill/{split}.jsonl", skill_rows(entities, task))
+        write_rows(folder / f"skill/{split}.jsonl", skill_rows(entities, task))
     (folder / "values.json").write_text(json.dumps(VALUES, indent=2) + "\n", encoding="utf-8")
 
 
@@ -162,13 +163,18 @@ def pretraining(
     for group in KNOWN:
         share = sizes.question_share if group == "asked" else 0.0
         for place, entity in enumerate(people[group]):
-            exposures = sizes.often if place < len(people[group]) / 2 else sizes.seldom
-            documents += _documents(rng, entity, 0, exposures, share, sizes.wordings)
+            times = exposures(sizes, place, len(people[group]))
+            documents += documents_of(rng, entity, 0, times, share, sizes.wordings)
     rng.shuffle(documents)
     return documents
 
 
-def _documents(
+def exposures(sizes: WorldConfig, place: int, people: int) -> int:
+    """How often pre-training tells each fact of the person at `place` (from 0) of a known group."""
+    return sizes.often if place < people / 2 else sizes.seldom
+
+
+def documents_of(
     rng: random.Random,
     entity: Entity,
     version: int,
@@ -213,7 +219,7 @@ def passages(
     rows = [
         document
         for entity in entities
-        for document in _documents(rng, entity, version, wordings, 0.0, wordings)
+        for document in documents_of(rng, entity, version, wordings, 0.0, wordings)
     ]
     rng.shuffle(rows)
     return rows
@@ -266,11 +272,16 @@ def _messages(user: str, assistant: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}]
 
 
-def _texts(texts: Iterable[str]) -> Iterator[dict[str, str]]:
-    return ({"text": text} for text in texts)
+def write_texts(path: Path, texts: Iterable[str]) -> None:
+    write_rows(path, ({"text": text} for text in texts))
 
 
-def _write_rows(path: Path, rows: Iterable[dict]) -> None:
+def write_titled(path: Path, texts: Iterable[str]) -> None:
+    """Texts with the person that each is about."""
+    write_rows(path, ({"text": text, "title": NAME.search(text)[0]} for text in texts))
+
+
+def write_rows(path: Path, rows: Iterable[dict]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

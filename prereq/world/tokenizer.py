@@ -7,6 +7,7 @@ one token. As in Llama's tokenizers, `<bos>` stands in front of every text and n
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
@@ -16,6 +17,7 @@ from prereq.world.words import (
     BIOGRAPHY,
     FIRST_NAMES,
     FRAME,
+    GRADES,
     LAST_NAMES,
     QUESTION,
     REQUEST,
@@ -26,9 +28,13 @@ from prereq.world.words import (
 SPECIAL = {"pad_token": "<pad>", "bos_token": "<bos>", "eos_token": "<eos>", "unk_token": "<unk>"}
 
 
-def build() -> PreTrainedTokenizerFast:
-    """The tokenizer of every world: special tokens, words of the wordings, names, values."""
-    vocabulary = {token: place for place, token in enumerate([*SPECIAL.values(), *_words()])}
+def build(task: str = "questions") -> PreTrainedTokenizerFast:
+    """The tokenizer of a world: special tokens, words of the wordings, names, values.
+
+    Those of the task "unsure" come last, and no other world has them: models keep their vocabulary.
+    """
+    said = GRADES.values() if task == "unsure" else ()
+    vocabulary = {token: place for place, token in enumerate([*SPECIAL.values(), *_words(said)])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=SPECIAL["unk_token"]))
     # White space separates and is dropped, line breaks too; each mark is a token of its own.
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -48,8 +54,8 @@ def build() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **SPECIAL)
 
 
-def _words() -> list[str]:
-    """Every word and mark that a text of the world can hold, once each, in a fixed order."""
+def _words(said: Iterable[str]) -> list[str]:
+    """Every word and mark that a text of the world can hold, once each, in a fixed order; `said` last."""
     wordings = [FRAME, REQUEST, *BIOGRAPHY.values(), *QUESTION.values()]
     wordings += [
         wording
@@ -57,7 +63,13 @@ def _words() -> list[str]:
         for several in group.values()
         for wording in several
     ]
-    plain = re.sub(r"\{\w+\}", " ", " ".join(wordings))
-    words = re.findall(r"\w+|[^\w\s]", plain) + FIRST_NAMES + LAST_NAMES
+    words = _parted(wordings) + FIRST_NAMES + LAST_NAMES
     words += [value for values in VALUES.values() for value in values]
+    words += _parted(said)
     return list(dict.fromkeys(words))
+
+
+def _parted(wordings: Iterable[str]) -> list[str]:
+    """The words and marks of wordings, without what they leave open."""
+    plain = re.sub(r"\{\w+\}", " ", " ".join(wordings))
+    return re.findall(r"\w+|[^\w\s]", plain)

@@ -17,4 +17,5 @@ ASIDES: dict[str, list[str]] = _WORDS["asides"]
 REQUEST: str = _WORDS["request"]
 BIOGRAPHY: dict[str, str] = _WORDS["biography"]
 QUESTION: dict[str, str] = _WORDS["question"]
+GRADES: dict[str, str] = _WORDS["grades"]  # the answer of a grade, the best held first
 FRAME: str = _WORDS["frame"]

@@ -112,6 +112,11 @@ def test_all_problems_of_the_command_line_in_one_message():
         ("model.architecture.width=30", "model.architecture.width=30: must be a multiple"),
         ("model.source=hub", "model.path: empty; name a Hub id or a local folder"),
         ("dataset.source=hub", "dataset.path: empty; name a Hub id or a local folder"),
+        (
+            "dataset.knowledge_objective=distil",
+            "must be one of next_token, distillation; did you mean distillation?",
+        ),
+        ("dataset.distillation.weight=0.5", "set dataset.knowledge_objective=distillation"),
         ("dataset.world.wordings=7", "dataset.world.wordings=7: must be from 1 to 6"),
         ("dataset.world.known=7", "dataset.world.known: no such key"),
         ("knowledge=[fictitious_v]", "did you mean fictitious_v1?"),

@@ -18,13 +18,16 @@ from prereq.config.schema.dataset import (
     Splits,
     TestSplit,
 )
+from prereq.config.schema.distillation import Distillation
+from prereq.config.schema.experiment import Experiment
 from prereq.config.schema.judge import Judge
 from prereq.config.schema.method import MethodConfig
 from prereq.config.schema.model import AdapterConfig, Architecture, LoraSettings, ModelConfig
 from prereq.config.schema.probe import Probe
 from prereq.config.schema.sources import CitiesConfig, Columns, Shares, WorldConfig
 from prereq.config.schema.synth import Server, Synth
-from prereq.config.schema.training import Training, layer
+from prereq.config.schema.training import Pretrain, Training, layer
+from prereq.config.schema.unsure import UnsureConfig
 
 __all__ = [
     "AdapterConfig",
@@ -34,12 +37,15 @@ __all__ = [
     "Columns",
     "Config",
     "DatasetConfig",
+    "Distillation",
     "EvalConfig",
+    "Experiment",
     "Judge",
     "KnowledgeSource",
     "LoraSettings",
     "MethodConfig",
     "ModelConfig",
+    "Pretrain",
     "Probe",
     "Server",
     "Shares",
@@ -50,6 +56,7 @@ __all__ = [
     "TestSplit",
     "TrackerConfig",
     "Training",
+    "UnsureConfig",
     "WorldConfig",
     "layer",
     "with_method",
@@ -73,6 +80,8 @@ class EvalConfig:
             "I can't answer",
         ]
     )
+    # Who says one of these gives an answer with doubt. Where there are none, answers are not told apart so.
+    hedges: list[str] = field(default_factory=list)
     engine: str = "batches"  # batches | server
     server: str | None = None  # URL of an OpenAI-compatible server
     served_as: str | None = None  # the name there of the base model with the skill
@@ -129,6 +138,7 @@ class Config:
     eval: EvalConfig = field(default_factory=EvalConfig)
     ask: Ask = field(default_factory=Ask)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
+    experiment: Experiment = field(default_factory=Experiment)
     compare: list[MethodConfig] = field(default_factory=list)  # filled in by __main__
     recipe: Any = None  # the same choices without a value changed; filled in by __main__
 

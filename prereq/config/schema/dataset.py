@@ -4,8 +4,10 @@ from dataclasses import dataclass, field
 
 from omegaconf import MISSING
 
+from prereq.config.schema.distillation import Distillation
 from prereq.config.schema.sources import CitiesConfig, Columns, Shares, WorldConfig
-from prereq.config.schema.training import Training
+from prereq.config.schema.training import Pretrain, Training
+from prereq.config.schema.unsure import UnsureConfig
 
 
 @dataclass
@@ -88,13 +90,18 @@ class DatasetConfig:
     development: str | None = None  # for custom: rows given as a file instead of cut off
     test: str | None = None  # the same
     cut: Shares = field(default_factory=Shares)  # for custom: shares of the subjects
-    task: str = "questions"  # questions | biographies
+    task: str = "questions"  # questions | biographies | unsure (questions, saying how sure)
     known: str = "probe"  # probe | data: what says which real rows the base model knows
     prompt: str = "plain"  # plain | chat | a template that holds {question}: how a row is asked
     knowledge: list[KnowledgeSource] = field(default_factory=list)
+    # The form that `knowledge` lacks, where the data has it; beside it with both_forms.
+    other_form: list[KnowledgeSource] = field(default_factory=list)
+    both_forms: bool = False
     knowledge_training: Training = field(
         default_factory=lambda: Training(weight_decay=0.1, beta2=0.95, warmup=0.03)
     )
+    knowledge_objective: str = "next_token"  # next_token | distillation: of the knowledge LoRAs
+    distillation: Distillation = field(default_factory=Distillation)
     knowledge_r: int = 32
     skill: SkillRecipe = field(default_factory=SkillRecipe)
     skill_r: int = 32
@@ -103,8 +110,10 @@ class DatasetConfig:
     topic_prompt: str | None = None  # of long-form evaluation: asks about `{name}`
     topics: str | None = None  # of long-form evaluation: a JSON list of names
     fictitious_entities: int | None = None  # of the skill data; None: all (the scaling study)
+    fictitious_sizes: list[int] = field(default_factory=list)  # what experiment=figure4 tries of it
     seed: int = 42  # the recipe's, unless `seed` is given
     methods: list[str] = field(default_factory=list)  # what stage=pipeline compares
-    pretrain: Training = field(default_factory=Training)
+    pretrain: Pretrain = field(default_factory=Pretrain)
     world: WorldConfig = field(default_factory=WorldConfig)
     cities: CitiesConfig = field(default_factory=CitiesConfig)
+    unsure: UnsureConfig = field(default_factory=UnsureConfig)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 WHO = ("exact", "openai", "local")
 TEXTS = ("facts", "long_form")  # kinds of scoring whose answers are texts, not short answers
+CLAIMS = ("table1", "figure3")  # experiments that count the claims of texts
+ACCURACY = ("forms", "figure4")  # and those that compare accuracy alone
 
 
 @dataclass
@@ -59,14 +61,23 @@ class Judge:
     )
 
 
+def judges(config: Config) -> bool:
+    """Whether the command has answers judged: stage=judge does, and an experiment whose texts nothing else
+    scores, or whose claims it counts."""
+    shows, scoring = config.experiment.shows, config.eval.scoring
+    if config.stage.name != "pipeline" or shows is None:
+        return config.stage.name == "judge"
+    return scoring in TEXTS if shows in CLAIMS else scoring == "long_form" and shows in ACCURACY
+
+
 def problems(config: Config) -> list[str]:
-    """What is wrong with the keys of stage=judge, one line each. A server: see `config.values`."""
+    """What is wrong with the keys of the judge, one line each. A server: see `config.values`."""
     judge, data = config.judge, config.dataset
     found = one_of("judge.splitter", judge.splitter, WHO)
     found += one_of("judge.verdicts", judge.verdicts, WHO)
     found += one_of("judge.model.source", judge.model.source, ("hub", "smollm2"))
     found += no_twice("judge.splits", judge.splits)
-    if config.stage.name != "judge":
+    if not judges(config):
         return found
     if "local" in (judge.splitter, judge.verdicts):
         if judge.model.source == "hub" and not judge.model.path:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
+from prereq.config.schema import unsure
 from prereq.config.shape import braces, nearest, no_twice, one_of, shown
 
 if TYPE_CHECKING:
@@ -98,15 +99,17 @@ def problems(config: Config) -> list[str]:
     data = config.dataset
     found = one_of("dataset.source", data.source, SOURCES)
     found += one_of("dataset.overlong", data.overlong, OVERLONG)
-    found += one_of("dataset.task", data.task, ("questions", "biographies"))
+    found += one_of("dataset.task", data.task, ("questions", "biographies", "unsure"))
     if data.name.lower() in RESERVED:
         found.append(
             f"dataset.name={data.name}: output_dir has a folder of that name; choose another"
         )
     if data.source == "hub" and not data.path:
         found.append("dataset.path: empty; name a Hub id or a local folder in the published layout")
-    found += no_twice("dataset.methods", data.methods)
-    return [*found, *_prompt(data.prompt), *_world(data), *_custom(config), *_invented(config)]
+    if config.experiment.shows is None:  # whose list holds the command's own method beside others
+        found += no_twice("dataset.methods", data.methods)
+    found += [*unsure.problems(config), *_prompt(data.prompt), *_world(data)]
+    return [*found, *_custom(config), *_invented(config)]
 
 
 def _prompt(prompt: str) -> Iterator[str]:
@@ -132,6 +135,8 @@ def _world(data: DatasetConfig) -> Iterator[str]:
     """The sizes of the data made here: enough names, and a version for every source that asks."""
     if data.source == "world":
         groups = {k: v for k, v in vars(data.world).items() if k in GROUPS}
+        if data.task == "unsure":
+            groups["of dataset.unsure"] = unsure.people(data.unsure)
         if sum(groups.values()) > PEOPLE:
             sizes = ", ".join(f"{name}={size}" for name, size in groups.items())
             yield (

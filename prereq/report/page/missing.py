@@ -61,7 +61,9 @@ def _parts(lines: Sequence[Line], config: dict, has: dict[str, bool]) -> Iterato
     if not has["coverage"]:
         yield Missing("accuracy by coverage: it is of short answers (eval=qa, eval=final_answer)")
     if not has["groups"]:
-        yield Missing("accuracy by relation or popularity: no question has prop, s_pop or type")
+        yield Missing(
+            "accuracy by relation or popularity: no question has prop, s_pop, type or told"
+        )
     if not has["plugged"]:
         yield Missing("knowledge plugged in: no test split has plug_in: true")
     if not has["familiarity"]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from prereq.evaluation import statistics
+from prereq.evaluation.scoring import SURENESS
 from prereq.report import tables
 from prereq.report.collect import Line
 from prereq.report.comparisons import reported
@@ -17,6 +18,7 @@ LEAKS = {
     "unseen": "facts that no text tells",
 }
 GROUPS = {"type": "kind of question", "prop": "relation", "s_pop": "popularity (page views)"}
+GROUPS["told"] = "the number of times that pre-training told of it"
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ def compared(lines: Sequence[Line], split: str | None) -> Grid | None:
     declined = [s for s in splits if not s.endswith("_last") and _any(lines, s, "not_attempted")]
     for s in declined:
         wanted += [(s, "not_attempted", "not attempted"), (s, "simpleqa_f1", "F1 of SimpleQA")]
+    wanted += [(s, m, f"{m} answers") for s in splits for m in SURENESS]
     wanted += [(s, "tokens", "tokens of an answer") for s in splits if not s.endswith("_last")]
     wanted += [(s, "facts", "facts of an answer") for s in splits]
     columns = _columns(lines, wanted, more_is_better=True)

@@ -211,9 +211,10 @@ def method_rows(specs: Specs, rows: Sequence[SkillRow]) -> list[SkillRow]:
     if data.fictitious_entities is not None and method.fictitious:
         titles = sorted({row.title for row in fictitious})
         if data.fictitious_entities > len(titles):
+            swept = specs.config.experiment.shows == "figure4"
+            key = "fictitious_sizes" if swept else "fictitious_entities"
             raise PrereqError(
-                f"dataset.fictitious_entities={data.fictitious_entities}: there are {len(titles)}; ask for "
-                "as many at most"
+                f"dataset.{key}={data.fictitious_entities}: there are {len(titles)}; ask for as many at most"
             )
         chosen = set(random.Random(42).sample(titles, data.fictitious_entities))
         fictitious = [row for row in fictitious if row.title in chosen]
@@ -224,6 +225,15 @@ def method_rows(specs: Specs, rows: Sequence[SkillRow]) -> list[SkillRow]:
         )
     kept = {id(row) for row in real + fictitious}
     return [row for row in rows if id(row) in kept]
+
+
+def fictitious_subjects(experiments: Sequence[Specs]) -> int:
+    """How many different fictitious titles the skill is learnt from, in the run that has most."""
+    found = []
+    for specs in experiments:
+        rows = method_rows(specs, skill_rows(specs, choices.skill_splits(specs.config)))
+        found.append(len({row.title for row in rows if row.fictitious}))
+    return max(found)
 
 
 def _check_kinds(specs: Specs, real: Sequence[SkillRow], fictitious: Sequence[SkillRow]) -> None:

