@@ -11,7 +11,6 @@ from prereq.config.schema import (
     Server,
     TestSplit,
     ask,
-    distillation,
     experiment,
     export,
     judge,
@@ -36,7 +35,7 @@ TAKE_SKILL = ("eval", "judge", "ask", "export")  # stages that may be given the 
 def problems(config: Config) -> list[str]:
     """What is wrong, one line each (empty: nothing). Every line names the key and the remedy."""
     found = values.problems(config) + of_methods(config)
-    for part in (sources, training, distillation, ask, experiment, export, judge, probe):
+    for part in (sources, training, ask, experiment, export, judge, probe):
         found += part.problems(config)
     for check in (_knowledge, _skill, _evaluation, _judge, _stage, _model, _adapter):
         found += check(config)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from prereq.artifacts import store
 from prereq.artifacts.spec import Artifact, Spec
 from prereq.config import Config, KnowledgeSource
-from prereq.config.schema.distillation import NEXT_TOKEN
+from prereq.config.schema.training import NEXT_TOKEN
 from prereq.data.tokens import begun
 from prereq.errors import PrereqError
 from prereq.runtime import ranks

@@ -157,7 +157,8 @@ def recalled(specs: Specs, folder: Path, tokenizer: PreTrainedTokenizerBase) -> 
     A fact is recalled where the likeliest words after a sentence that told it begin with its value.
     """
     config = specs.config
-    told = list(recall.facts(config.dataset.world, config.seed))
+    graded = config.dataset.unsure if config.dataset.task == "unsure" else None
+    told = list(recall.facts(config.dataset.world, config.seed, graded))
     told = random.Random(config.seed).sample(told, min(FACTS, len(told)))
     answers = ranks.on_main_process(lambda: _answers(specs, folder, tokenizer, told))
     right: dict[int, list[bool]] = {}

@@ -11,7 +11,7 @@ from prereq.config import Config
 from prereq.config.schema.experiment import reported
 from prereq.config.schema.judge import TEXTS, judges
 from prereq.errors import PrereqError
-from prereq.report import collect, comparisons, familiarity, picture, tables, written
+from prereq.report import certainty, collect, comparisons, picture, tables, written
 from prereq.report.page import write
 from prereq.report.published import figures, shown
 from prereq.report.published.beside import Ran, Setting, beside
@@ -37,10 +37,10 @@ def run(config: Config) -> Path:
     written.latex(lines, folder / "tables.tex")
     drawn, left_out = picture.curves(lines, folder / "accuracy.png")
     sure = picture.coverage(lines, folder / "coverage.png")
-    by_told = familiarity.of_lines(lines)
-    told = familiarity.picture(by_told, folder / "familiarity.png")
+    by_told = certainty.of_lines(lines)
+    told = certainty.picture(by_told, folder / "certainty.png")
     tables.comparison(lines)
-    familiarity.shown(by_told)
+    certainty.shown(by_told)
     shown_whole = write.page(lines, root, folder / "index.html")
     named = {score.artifact for score in shown}
     scores = [a for a in store.every(root, "scores") if Path(a.path).name in named]

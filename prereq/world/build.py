@@ -160,18 +160,22 @@ def pretraining(
     what they tell is questions: they teach that what statements tell can also be asked for.
     """
     documents: list[str] = []
+    told = exposures(people, sizes)
     for group in KNOWN:
         share = sizes.question_share if group == "asked" else 0.0
-        for place, entity in enumerate(people[group]):
-            times = exposures(sizes, place, len(people[group]))
-            documents += documents_of(rng, entity, 0, times, share, sizes.wordings)
+        for entity in people[group]:
+            documents += documents_of(rng, entity, 0, told[entity.index], share, sizes.wordings)
     rng.shuffle(documents)
     return documents
 
 
-def exposures(sizes: WorldConfig, place: int, people: int) -> int:
-    """How often pre-training tells each fact of the person at `place` (from 0) of a known group."""
-    return sizes.often if place < people / 2 else sizes.seldom
+def exposures(people: dict[str, list[Entity]], sizes: WorldConfig) -> dict[int, int]:
+    """How often pre-training states each fact of a known person, by the person's index."""
+    return {
+        entity.index: sizes.often if place < len(people[group]) / 2 else sizes.seldom
+        for group in KNOWN
+        for place, entity in enumerate(people[group])
+    }
 
 
 def documents_of(

@@ -9,13 +9,14 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
-from prereq.world.build import KNOWN, exposures, populate
+from prereq.world import build, unsure
 from prereq.world.words import RELATIONS, STATEMENTS
 
 if TYPE_CHECKING:
-    from prereq.config import WorldConfig
+    from prereq.config import UnsureConfig, WorldConfig
 
 END = "."  # of a sentence
 
@@ -35,14 +36,17 @@ def begun(name: str, relation: str, wordings: int) -> list[str]:
     return [text.format(name=name).rstrip() for text in told]
 
 
-def facts(sizes: WorldConfig, seed: int) -> Iterator[Told]:
-    """Every fact that the world of `seed` tells in pre-training, each begun in one wording, in turn."""
-    people, place = populate(random.Random(seed), sizes), 0
-    for group in KNOWN:
-        for number, entity in enumerate(people[group]):
-            times = exposures(sizes, number, len(people[group]))
-            for relation in RELATIONS:
-                sentences = begun(entity.name, relation, sizes.wordings)
-                value = entity.versions[0][relation]
-                yield Told(sentences[place % len(sentences)], value, times)
-                place += 1
+def facts(sizes: WorldConfig, seed: int, graded: UnsureConfig | None = None) -> Iterator[Told]:
+    """Every fact that the world of `seed` tells in pre-training, each begun in one wording, in turn.
+
+    `graded`: of the world whose people are told of in more grades.
+    """
+    rng, place = random.Random(seed), 0
+    people = unsure.populate(rng, sizes, graded) if graded else build.populate(rng, sizes)
+    told = unsure.exposures(people, sizes, graded) if graded else build.exposures(people, sizes)
+    for entity in chain.from_iterable(people.values()):
+        for relation in RELATIONS if told.get(entity.index) else ():
+            sentences = begun(entity.name, relation, sizes.wordings)
+            value = entity.versions[0][relation]
+            yield Told(sentences[place % len(sentences)], value, told[entity.index])
+            place += 1

@@ -115,10 +115,7 @@ def exposures(
     people: dict[str, list[Entity]], sizes: WorldConfig, graded: UnsureConfig
 ) -> dict[int, int]:
     """How often pre-training states each fact of a real person, by the person's index."""
-    told = {}
-    for group in build.KNOWN:
-        for place, entity in enumerate(people[group]):
-            told[entity.index] = sizes.often if place < len(people[group]) / 2 else sizes.seldom
+    told = build.exposures(people, sizes)
     told |= {entity.index: 0 for group in ("unknown", "unseen") for entity in people[group]}
     told |= {entity.index: graded.half_told for entity in people["half_known"]}
     times = [number for number in sorted(graded.familiarity) for _ in range(graded.each)]

@@ -43,7 +43,7 @@ def test_the_figure_is_a_table_and_a_picture(made):
         )
     assert "figure 5; Llama-3-8B" in result.stdout
     assert "held out: certain/" in result.stdout
-    assert (folder / "report/familiarity.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "report/certainty.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_long_table_has_the_three_counts_of_every_familiarity(made):

@@ -18,7 +18,6 @@ from prereq.config.schema.dataset import (
     Splits,
     TestSplit,
 )
-from prereq.config.schema.distillation import Distillation
 from prereq.config.schema.experiment import Experiment
 from prereq.config.schema.judge import Judge
 from prereq.config.schema.method import MethodConfig
@@ -26,7 +25,7 @@ from prereq.config.schema.model import AdapterConfig, Architecture, LoraSettings
 from prereq.config.schema.probe import Probe
 from prereq.config.schema.sources import CitiesConfig, Columns, Shares, WorldConfig
 from prereq.config.schema.synth import Server, Synth
-from prereq.config.schema.training import Pretrain, Training, layer
+from prereq.config.schema.training import Distillation, Pretrain, Training, layer
 from prereq.config.schema.unsure import UnsureConfig
 
 __all__ = [

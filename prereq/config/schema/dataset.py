@@ -4,9 +4,8 @@ from dataclasses import dataclass, field
 
 from omegaconf import MISSING
 
-from prereq.config.schema.distillation import Distillation
 from prereq.config.schema.sources import CitiesConfig, Columns, Shares, WorldConfig
-from prereq.config.schema.training import Pretrain, Training
+from prereq.config.schema.training import Distillation, Pretrain, Training
 from prereq.config.schema.unsure import UnsureConfig
 
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from prereq.config.schema import Config
 
 STARTS = ("scratch", "model")
+NEXT_TOKEN, DISTILLATION = "next_token", "distillation"
+OBJECTIVES = (NEXT_TOKEN, DISTILLATION)
 
 
 @dataclass
@@ -35,6 +37,14 @@ class Pretrain(Training):
     r: int | None = None  # with start=model: a LoRA of this rank, merged; None: all weights train
 
 
+@dataclass
+class Distillation:
+    """With `dataset.knowledge_objective=distillation`: see `prereq.training.distillation`."""
+
+    weight: float = 1.0  # of the teacher in the loss; the next token has the rest
+    context: int = 256  # tokens of other texts of the subject that the teacher reads, at most
+
+
 def layer(base: Training, *changes: Training) -> Training:
     """`base` with every value that a later layer sets; the last layer that sets one wins."""
     values = {f.name: getattr(base, f.name) for f in fields(Training)}
@@ -44,9 +54,9 @@ def layer(base: Training, *changes: Training) -> Training:
 
 
 def problems(config: Config) -> list[str]:
-    """What is wrong with the model that is to know the embedded world."""
-    found = one_of("dataset.pretrain.start", config.dataset.pretrain.start, STARTS)
-    return found or list(_fit(config))
+    """What is wrong with how models and knowledge LoRAs are trained, one line each."""
+    start = one_of("dataset.pretrain.start", config.dataset.pretrain.start, STARTS)
+    return [*(start or _fit(config)), *_objective(config)]
 
 
 def _fit(config: Config) -> Iterator[str]:
@@ -82,3 +92,26 @@ def _fit(config: Config) -> Iterator[str]:
             f"model.quantize={model.quantize}: the world's text becomes part of the weights, which "
             "take no update in 4 or 8 bits; leave it out"
         )
+
+
+def _objective(config: Config) -> list[str]:
+    """What is wrong with the objective of the knowledge LoRAs, one line each."""
+    data = config.dataset
+    key = f"dataset.knowledge_objective={data.knowledge_objective}"
+    found = one_of("dataset.knowledge_objective", data.knowledge_objective, OBJECTIVES)
+    if found:
+        return found
+    if data.knowledge_objective == NEXT_TOKEN:
+        if data.distillation != Distillation():
+            found.append(
+                f"dataset.distillation: there is no teacher with {key}; set "
+                "dataset.knowledge_objective=distillation, or leave it out"
+            )
+        return found
+    for i, source in enumerate(data.knowledge):
+        if source.repeats != 1:
+            found.append(
+                f"dataset.knowledge.{i}.repeats={source.repeats}: with {key} a text that stands there twice "
+                "would be read by the teacher that teaches it; leave repeats out and raise epochs"
+            )
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from prereq.config import KnowledgeSource
-from prereq.config.schema.distillation import DISTILLATION
+from prereq.config.schema.training import DISTILLATION
 from prereq.data.checks import is_text
 from prereq.data.problems import shown
 from prereq.data.sources import read_text, read_titles, text_place

@@ -8,7 +8,7 @@ from prereq.artifacts import external
 from prereq.artifacts.spec import plain
 from prereq.config import Config, KnowledgeSource, LoraSettings, TestSplit, Training, layer
 from prereq.config.checks import asks_topics
-from prereq.config.schema.distillation import DISTILLATION
+from prereq.config.schema.training import DISTILLATION
 from prereq.data import custom
 from prereq.data.splits import is_local
 from prereq.errors import PrereqError
