@@ -63,6 +63,11 @@ class Scored:
     # Split → what a probe says of each of its rows, in order: see `report.familiarity`.
     known: dict[str, list[dict]] = field(default_factory=dict)
 
+    @property
+    def key(self) -> str:
+        """The artifact's key."""
+        return self.folder.name.rpartition("-")[2]
+
     def questions(self, split: str) -> str | None:
         """A digest of what the split asks; None where an earlier version of prereq scored it."""
         return self.asked.get(split.removesuffix("_last"))

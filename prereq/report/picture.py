@@ -31,13 +31,13 @@ def curves(lines: Sequence[Line], file: Path) -> tuple[Path | None, list[str]]:
     """Accuracy by epoch: one panel for each data set and model; the file (None without curves), and the
     names of the lines that would crowd it."""
     label = "held-out known facts stated right, %"
-    return _drawn([line for line in lines if _values(line)], file, _epochs, label)
+    return _drawn([line for line in lines if by_epoch(line)], file, _epochs, label)
 
 
 def coverage(lines: Sequence[Line], file: Path) -> Path | None:
     """Accuracy among the most confident answers, by the share of questions that they are."""
     label = "right among those answered, %"
-    return _drawn([line for line in lines if _points(line)], file, _coverage, label)[0]
+    return _drawn([line for line in lines if by_coverage(line)], file, _coverage, label)[0]
 
 
 def popularity(lines: Sequence[Line], file: Path) -> Path | None:
@@ -86,7 +86,7 @@ def _drawn(
 def _coverage(axis, lines: Sequence[Line]) -> None:
     ends = []
     for line, colour in coloured(lines):
-        shares, means = _points(line)
+        shares, means = by_coverage(line)
         style = "--" if line.family == "oracle" else "-"
         axis.plot(shares, means, style, color=colour, linewidth=2)
         ends.append((means[-1], line.name, colour, 100))
@@ -96,7 +96,7 @@ def _coverage(axis, lines: Sequence[Line]) -> None:
     axis.set_xlabel(f"% of the questions answered ({words}), the most confident first")
 
 
-def _points(line: Line) -> tuple[list[float], list[float]] | None:
+def by_coverage(line: Line) -> tuple[list[float], list[float]] | None:
     """Coverage in percent, and the accuracy there as mean over seeds; None where nothing tells it."""
     split = reported(line)
     runs = [
@@ -151,7 +151,7 @@ def _popularity(axis, lines: Sequence[Line]) -> None:
 def _epochs(axis, lines: Sequence[Line]) -> None:
     ends, starts = [], []
     for line, colour in coloured(lines):
-        runs = _values(line)
+        runs = by_epoch(line)
         for run in runs if len(runs) > 1 else ():
             axis.plot(list(run), list(run.values()), color=colour, linewidth=0.7, alpha=0.35)
         epochs = sorted(set.intersection(*(set(run) for run in runs)))
@@ -180,7 +180,7 @@ def coloured(lines: Sequence[Line]) -> list[tuple[Line, str]]:
     return found
 
 
-def _values(line: Line) -> list[dict[int, float]]:
+def by_epoch(line: Line) -> list[dict[int, float]]:
     """Epoch → accuracy on the known facts, for each seed."""
     known = line.split_of("known")
     runs = [run[known] for run in line.runs.values() if known in run]

@@ -1,4 +1,4 @@
-"""`stage=report`: tables, CSV files, LaTeX and the picture, from the scores artifacts alone."""
+"""`stage=report`: one HTML page, tables, CSV files, LaTeX and pictures of everything that was scored."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +12,7 @@ from prereq.config.schema.experiment import reported
 from prereq.config.schema.judge import TEXTS, judges
 from prereq.errors import PrereqError
 from prereq.report import certainty, collect, comparisons, familiarity, picture, tables, written
+from prereq.report.page import write
 from prereq.report.published import figures, shown
 from prereq.report.published.beside import Ran, Setting, beside
 from prereq.runtime.console import say
@@ -43,6 +44,7 @@ def run(config: Config) -> Path:
     tables.comparison(lines)
     familiarity.show(lines)
     certainty.shown(by_told)
+    shown_whole = write.page(lines, root, folder / "index.html")
     named = {score.artifact for score in shown}
     scores = [a for a in store.every(root, "scores") if Path(a.path).name in named]
     content = {"scores": sorted(artifact.manifest["key"] for artifact in scores)}
@@ -59,6 +61,7 @@ def run(config: Config) -> Path:
         say("wrote", str(drawn), escape(without))
     for file in filter(None, (sure, known, viewed, told)):
         say("wrote", str(file))
+    say("wrote", str(shown_whole), "(the whole report: open it in a browser)")
     return folder / "scores.csv"
 
 
