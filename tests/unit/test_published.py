@@ -8,7 +8,7 @@ from prereq.report.published import shown
 from prereq.report.published.beside import PRINTED, Ran, Setting, beside
 from prereq.stages.specs.compared import compared
 from tests.configs import composed
-from tests.unit.test_report import scored
+from tests.scored import scored
 
 SETTING = {
     "dataset": "world",
