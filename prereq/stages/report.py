@@ -41,7 +41,7 @@ def run(config: Config) -> Path:
     told = certainty.picture(by_told, folder / "certainty.png")
     tables.comparison(lines)
     certainty.shown(by_told)
-    shown_whole = write.page(lines, root, folder / "index.html")
+    page = write.page(lines, root, folder / "index.html")
     named = {score.artifact for score in shown}
     scores = [a for a in store.every(root, "scores") if Path(a.path).name in named]
     content = {"scores": sorted(artifact.manifest["key"] for artifact in scores)}
@@ -57,7 +57,7 @@ def run(config: Config) -> Path:
         say("wrote", str(drawn), escape(without))
     for file in filter(None, (sure, told)):
         say("wrote", str(file))
-    say("wrote", str(shown_whole), "(the whole report: open it in a browser)")
+    say("wrote", escape(str(page)), "(the whole report: open it in a browser)")
     return folder / "scores.csv"
 
 
