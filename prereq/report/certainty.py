@@ -5,6 +5,7 @@ of times is known.
 """
 
 import io
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from prereq.report.collect import Line
 from prereq.report.estimates import estimate
 from prereq.runtime import files
 
+PANELS = 3  # side by side
 COLOURS = ("#0072B2", "#E69F00", "#BBBBBB")  # certain, unsure, unknown
 PUBLISHED = (
     "published (figure 5; Llama-3-8B, biographies, by page views): the more viewed an entity is, the more "
@@ -70,11 +72,15 @@ def picture(found: Sequence[tuple[Line, str, list[int]]], file: Path) -> Path | 
     if not found:
         file.unlink(missing_ok=True)  # an earlier report's
         return None
-    size = (1.2 + 3.4 * len(found), 3.6)
+    across = min(len(found), PANELS)
+    down = -(-len(found) // across)
+    size = (1.2 + 3.4 * across, 3.6 * down)
     figure, axes = plt.subplots(
-        1, len(found), figsize=size, squeeze=False, sharey=True, layout="constrained"
+        down, across, figsize=size, squeeze=False, sharey=True, layout="constrained"
     )
-    for axis, (line, split, told) in zip(axes[0], found, strict=True):
+    for axis in axes.flat[len(found) :]:
+        axis.axis("off")
+    for axis, (line, split, told) in zip(axes.flat, found, strict=False):
         bottom = [0.0] * len(told)
         for metric, colour in zip(SURENESS, COLOURS, strict=True):
             heights = [_value(line, split, number, metric) for number in told]
@@ -83,12 +89,14 @@ def picture(found: Sequence[tuple[Line, str, list[int]]], file: Path) -> Path | 
         right = [_value(line, split, number, "accuracy") for number in told]
         axis.plot(range(len(told)), right, "o-", color="#000000", markersize=3.5, label="right")
         axis.set_xticks(range(len(told)), list(map(str, told)))
-        axis.set_title(f"{line.dataset} · {line.name}", loc="left", fontsize=9)
+        title = textwrap.fill(f"{line.dataset} · {line.name}", 44, max_lines=3, placeholder=" …")
+        axis.set_title(title, loc="left", fontsize=9)
         axis.set_xlabel("times that pre-training told of the person")
         axis.set_ylim(0, 102)
         axis.spines[["top", "right"]].set_visible(False)
-    axes[0][0].set_ylabel("answers, %")
-    axes[0][-1].legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("answers, %")
+    axes[0][across - 1].legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=150)
     plt.close(figure)

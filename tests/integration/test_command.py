@@ -156,6 +156,12 @@ def test_a_dry_run_tells_what_is_there_and_what_it_would_cost(run_cli, small_wor
     lines = (
         next(made.glob("world/tiny/generations/prereq_tune-*")) / "generations.jsonl"
     ).read_text()
+    first = json.loads(lines.splitlines()[0])
+    assert first["facts"] and all(
+        value in text
+        for text, facts in zip(first["expected"], first["facts"], strict=True)
+        for value in facts.values()
+    )
     # The best epoch may be the last one, which is then asked once instead of twice.
     assert int(asked.split()[-2].replace(",", "")) >= lines.count("\n")
 
