@@ -17,8 +17,12 @@ LEAKS = {
     "unknown": "real facts of the training rows that the base model does not hold",
     "unseen": "facts that no text tells",
 }
-GROUPS = {"type": "kind of question", "prop": "relation", "s_pop": "popularity (page views)"}
-GROUPS["told"] = "the number of times that pre-training told of it"
+GROUPS = {  # columns of questions: see `evaluation.score`
+    "type": "kind of question",
+    "prop": "relation",
+    "s_pop": "popularity (page views)",
+    "told": "the number of times that pre-training told of it",
+}
 
 
 @dataclass(frozen=True)
