@@ -227,7 +227,7 @@ def summed(lines: Sequence[dict[str, Any]], found: Sequence[dict[str, Any]]) -> 
 def in_words(summary: dict[str, Any]) -> str:
     """The summary in a line."""
     return (
-        f"{summary['pairs']:,} of {summary['rows']:,} rows; {summary['rows_without_a_pair']:,} rows "
+        f"{summary['pairs']:,} from {summary['rows']:,} rows; {summary['rows_without_a_pair']:,} rows "
         f"gave none ({summary['of_these_all_right']:,} of them always right); "
         f"{100 * summary['mean_score']:.1f} % of sampled answers right"
     )
