@@ -67,7 +67,7 @@ def notes(table: Beside, setting: Setting, ran: Sequence[Ran]) -> list[str]:
         )
     tasks = [task for task in dict.fromkeys(table.tasks) if task]
     if not any(cell.published is not None for row in table.rows for cell in row.cells):
-        return [*found, f"published: {PAPER}, printed no numbers of this kind for such a task"]
+        return [*found, f"published: {PAPER}, has no numbers of this kind for such a task"]
     names = " and ".join(PRINTED["tasks"][task]["name"] for task in tasks)
     found.append(f"published: {PAPER}; {PRINTED['model']['name']} on {names}")
     found.append(f"→ {_compared(setting, tasks)}")
