@@ -28,8 +28,8 @@ def run(config: Config) -> Path:
     if not lines:
         raise PrereqError(f"{root}: no scores yet; make some: python -m prereq stage=pipeline")
     folder = root / "report"
-    shown = [score for line in lines for score in line.shown()]
-    collect.write_csv(shown, collect.Score, folder / "scores.csv")
+    found = [score for line in lines for score in line.shown()]
+    collect.write_csv(found, collect.Score, folder / "scores.csv")
     pairs = comparisons.every(lines)
     collect.write_csv(pairs, comparisons.Comparison, folder / "comparisons.csv")
     lacking = written.answers(lines, folder / "answers.csv")
@@ -45,7 +45,7 @@ def run(config: Config) -> Path:
     familiarity.show(lines)
     certainty.shown(by_told)
     page = write.page(lines, root, folder / "index.html")
-    named = {score.artifact for score in shown}
+    named = {score.artifact for score in found}
     scores = [a for a in store.every(root, "scores") if Path(a.path).name in named]
     content = {"scores": sorted(artifact.manifest["key"] for artifact in scores)}
     spec = Spec(root, config.dataset.name, config.model.name, "report", "report", content)
