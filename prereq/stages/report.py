@@ -44,7 +44,7 @@ def run(config: Config) -> Path:
     tables.comparison(lines)
     familiarity.show(lines)
     certainty.shown(by_told)
-    shown_whole = write.page(lines, root, folder / "index.html")
+    page = write.page(lines, root, folder / "index.html")
     named = {score.artifact for score in shown}
     scores = [a for a in store.every(root, "scores") if Path(a.path).name in named]
     content = {"scores": sorted(artifact.manifest["key"] for artifact in scores)}
@@ -61,7 +61,7 @@ def run(config: Config) -> Path:
         say("wrote", str(drawn), escape(without))
     for file in filter(None, (sure, known, viewed, told)):
         say("wrote", str(file))
-    say("wrote", str(shown_whole), "(the whole report: open it in a browser)")
+    say("wrote", escape(str(page)), "(the whole report: open it in a browser)")
     return folder / "scores.csv"
 
 

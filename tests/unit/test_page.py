@@ -119,11 +119,9 @@ def test_leaks_stand_apart_from_what_is_compared(tmp_path):
 
 
 def test_accuracy_by_what_a_probe_says(tmp_path):
-    scored(tmp_path, "sft")
-    found = lines(tmp_path)
-    answers = [{"question": q, "right": r} for q, r in (("a", 1.0), ("b", 0.0), ("c", 1.0))]
-    known = {"a": "highly known", "b": "unknown"}  # no probe graded c
-    grid = numbers.by_category(found, lambda line, seed: known, {("sft", 1): answers})
+    known, unknown = (f"held_out/familiarity={name}" for name in ("highly known", "unknown"))
+    scored(tmp_path, "sft", rows={"held_out": [1.0, 0.0], unknown: [0.0], known: [1.0]})
+    grid = numbers.by_category(lines(tmp_path), "held_out")
     assert [(c.heading, c.cells[0].text, c.cells[0].n) for c in grid.columns] == [
         ("highly known", "100.0", 1),
         ("unknown", "0.0", 1),

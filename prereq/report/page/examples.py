@@ -214,13 +214,3 @@ def _texts(verdicts: Origin, origins: Origins) -> dict[tuple[str, int], str]:
 def _rows(artifact: Artifact, name: str) -> list[dict]:
     file = audit.verified_file(artifact, name)
     return files.read_lines(file, f"remove the folder {file.parent}, and stage=judge makes it anew")
-
-
-def categories(probe: Artifact) -> dict[str, str]:
-    """Question → how well the base model knows its answer; questions with several answers left out."""
-    file = audit.verified_file(probe, "probe.jsonl")
-    found: dict[str, set[str]] = {}
-    remedy = f"remove the folder {file.parent}, and stage=probe makes it anew"
-    for row in files.read_lines(file, remedy):
-        found.setdefault(row["question"], set()).add(row["category"])
-    return {question: next(iter(names)) for question, names in found.items() if len(names) == 1}

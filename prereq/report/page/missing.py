@@ -67,7 +67,7 @@ def _parts(lines: Sequence[Line], config: dict, has: dict[str, bool]) -> Iterato
     if not has["plugged"]:
         yield Missing("knowledge plugged in: no test split has plug_in: true")
     if not has["familiarity"]:
-        what = "accuracy by familiarity: no probe graded questions that were asked"
+        what = "accuracy by familiarity: no probe asked the same rows"
         yield Missing(what, typed("stage=probe", *words))
     if not has["verdicts"] and (kind == "long_form" or data.get("task") == "biographies"):
         command = typed("stage=judge", *words, f"method={lines[0].method}")

@@ -1,15 +1,15 @@
 """The tables of the page: methods compared, what leaked, knowledge plugged in, groups of questions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from prereq.evaluation import statistics
+from prereq.config.schema.probe import CATEGORIES
 from prereq.evaluation.scoring import SURENESS
-from prereq.report import tables
+from prereq.report import familiarity, tables
 from prereq.report.collect import Line
 from prereq.report.comparisons import reported
-from prereq.report.estimates import RESAMPLES, Estimate, estimate
+from prereq.report.estimates import Estimate, estimate
 from prereq.runtime.console import progress
 
 LEAKS = {
@@ -17,8 +17,12 @@ LEAKS = {
     "unknown": "real facts of the training rows that the base model does not hold",
     "unseen": "facts that no text tells",
 }
-GROUPS = {"type": "kind of question", "prop": "relation", "s_pop": "popularity (page views)"}
-GROUPS["told"] = "the number of times that pre-training told of it"
+GROUPS = {  # columns of questions: see `evaluation.score`
+    "type": "kind of question",
+    "prop": "relation",
+    "s_pop": "popularity (page views)",
+    "told": "the number of times that pre-training told of it",
+}
 
 
 @dataclass(frozen=True)
@@ -137,42 +141,12 @@ def confidence(lines: Sequence[Line], split: str | None) -> Grid | None:
     return Grid("Whether confidence tells right from wrong", columns) if columns else None
 
 
-def by_category(
-    lines: Sequence[Line], categories: Callable[[Line, int], dict], told: dict
-) -> Grid | None:
-    """Accuracy on questions that a probe graded, by how well the base model knows the answer.
-
-    `categories(line, seed)`: question → category; `told`: (line's name, seed) → its answers.
-    """
-    found: dict[str, list[list[list[float]]]] = {}  # category → for each line and seed its rows
-    for place, line in enumerate(lines):
-        for seed in line.runs:
-            known = categories(line, seed)
-            runs: dict[str, list[float]] = {}
-            for answer in told.get((line.name, seed), ()):
-                if category := known.get(answer["question"]):
-                    runs.setdefault(category, []).append(float(answer["right"]))
-            for category, rows in runs.items():
-                found.setdefault(category, [[] for _ in lines])[place].append(rows)
-    columns = []
-    for category in sorted(found, key=_familiarity):
-        cells = [_of_rows(runs) for runs in found[category]]
-        columns.append(Column(category, "", cells))
-    return Grid("Accuracy by familiarity (stage=probe)", columns) if columns else None
-
-
-def _of_rows(runs: list[list[float]]) -> Cell:
-    if not runs:
-        return Cell(None)
-    value = 100 * sum(sum(r) / len(r) for r in runs) / len(runs)
-    pairs = [(rows, [1.0] * len(rows)) for rows in runs]
-    low, high = statistics.over_seeds(pairs, RESAMPLES, shares=True)
-    return Cell(Estimate(value, 100 * low, 100 * high), round(sum(map(len, runs)) / len(runs)))
-
-
-def _familiarity(category: str) -> tuple[int, str]:
-    order = ["highly known", "maybe known", "weakly known", "unknown"]
-    return (order.index(category) if category in order else len(order)), category
+def by_category(lines: Sequence[Line], split: str | None) -> Grid | None:
+    """Accuracy by how well the base model knew the answers, where a probe says it (`report.familiarity`)."""
+    wanted = [(familiarity.of(split, category), "accuracy", "") for category in CATEGORIES]
+    columns = _columns(lines, wanted, more_is_better=True) if split else []
+    caption = "Accuracy by what the base model knew (stage=probe)"
+    return Grid(f"{caption}, {tables.words(split)}", columns) if columns else None
 
 
 def _columns(

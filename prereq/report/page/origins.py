@@ -19,7 +19,7 @@ from prereq.errors import PrereqError
 from prereq.report.collect import Line, Scored
 
 # In the order in which they are made.
-KINDS = "data base probe knowledge skill generations facts evidence verdicts scores".split()
+KINDS = "data base probe knowledge pairs skill generations facts evidence verdicts scores".split()
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 KEY = re.compile(r"[0-9a-f]{10}")
 # Where a user's rows are: no setting that tells experiments apart, but a command needs them.

@@ -128,7 +128,7 @@ def _group(lines: Sequence[Line], here: Origins) -> dict[str, Any]:
         "leaked": numbers.leaked(lines),
         "plugged": numbers.plugged(lines),
         "groups": numbers.grouped(lines, split),
-        "familiarity": numbers.by_category(lines, _probed(here, dataset, model), told),
+        "familiarity": numbers.by_category(lines, split),
         "confidence": numbers.confidence(lines, split),
         "examples": examples.chosen(lines, told, split),
         "verdicts": examples.judged(lines, here, split),
@@ -188,17 +188,3 @@ def _artifacts(lines: Sequence[Line], here: Origins) -> list[Origin]:
     }
     kinds = origins.KINDS.index
     return sorted(found.values(), key=lambda o: (kinds(o.manifest["kind"]), o.manifest["made"]))
-
-
-def _probed(here: Origins, dataset: str, model: str):
-    """How well the base model knows the answer of a question, by the probe of a run's base model."""
-    graded: dict[str, dict[str, str]] = {}
-    for probe in here.of("probe", dataset, model):
-        base = probe.manifest["content"].get("base")
-        graded.setdefault(base, {}).update(examples.categories(probe.artifact))
-
-    def categories(line: Line, seed: int) -> dict[str, str]:
-        run = next(iter(line.runs[seed].values()))
-        return graded.get(run.labels["base"].rpartition("-")[2], {})
-
-    return categories
