@@ -31,7 +31,7 @@ from prereq.config.compose import Composer, conf_dir, register_schema
 from prereq.config.files import reason
 from prereq.errors import BUG, ConfigError, Failed, Preempted, explained
 from prereq.runtime import ranks, signals, sweeps
-from prereq.runtime.console import console, say
+from prereq.runtime.console import console, end, say
 
 STAGES = {
     "pretrain": "prereq.stages.pretrain",
@@ -111,6 +111,7 @@ def main() -> None:
             console.print("\ninterrupted: the same command goes on from the last checkpoint")
         sys.exit(signals.INTERRUPTED)
     finally:
+        end()
         sweeps.show()
         signals.at_once()
 

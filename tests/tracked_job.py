@@ -5,6 +5,7 @@ from pathlib import Path
 
 from prereq.artifacts.spec import Artifact, Spec
 from prereq.errors import Preempted
+from prereq.runtime.console import end
 from prereq.stages.specs.choices import recorded
 from prereq.tracking.metrics import Tracker
 from prereq.tracking.obtain import obtain
@@ -37,3 +38,4 @@ def values(name: str, step: int) -> dict[str, float]:
 
 if __name__ == "__main__":
     job(Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]))
+    end()

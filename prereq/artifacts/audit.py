@@ -83,6 +83,15 @@ def verify(artifact: Artifact) -> Artifact:
     return artifact
 
 
+def verified_file(artifact: Artifact, name: str) -> Path:
+    """One file of an artifact, verified alone: the weights beside it are not read."""
+    file, known = Path(artifact.path) / name, artifact.manifest["files"].get(name)
+    problem = _damage(file, known) if known else "is not in its manifest"
+    if problem:
+        raise PrereqError(f"{file}: {problem}; {_remedy(file.parent)}")
+    return file
+
+
 def _damage(file: Path, known: dict[str, Any]) -> str | None:
     try:
         size = file.stat().st_size

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from prereq import __version__
 from prereq.artifacts import audit
 from prereq.artifacts.spec import FORMAT, Spec, plain
-from prereq.runtime import files
+from prereq.runtime import files, machine
 
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "datasets", "hydra-core")
 CHECKPOINTS = "checkpoint*"  # in a scratch folder only: see training.checkpoints
@@ -40,6 +40,7 @@ def publish(
         "seconds": round(seconds, 1),
         "version": __version__,
         "commit": _commit(),
+        "machine": machine.described(),
         "packages": packages(),
         "files": audit.payload(scratch),
     } | plain(extra or {})

@@ -189,7 +189,6 @@ def _judge(config: Config) -> list[str]:
 def _stage(config: Config) -> list[str]:
     found = one_of("stage.prerequisites", config.stage.prerequisites, ("make", "require"))
     found += one_of("stage.engine", config.stage.engine, ("packed", "padded"))
-    found += one_of("tracker.name", config.tracker.name, ("none", "wandb", "offline"))
     trained = {"cpt": ["knowledge"], "sft": ["skill"], "pretrain": []}
     names = trained.get(config.stage.name, ["knowledge", "skill"])
     dropping = [name for name in names if getattr(config.adapter, name).dropout]

@@ -15,6 +15,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
+from prereq.config.schema.probe import CATEGORIES
 from prereq.data.prompts import CHAT, asked
 from prereq.data.rows import SkillRow
 from prereq.data.tokens import begun, prompt_ids
@@ -25,7 +26,7 @@ from prereq.evaluation.statistics import auroc
 
 Answers = Mapping[str, Sequence[str]]  # greedy (one a prompt) and sampled → texts
 HOW = ("greedy", "sampled")
-CATEGORIES = ("highly known", "maybe known", "weakly known", "unknown")
+POPULARITY = "s_pop"  # a column of page views
 LINE, BETWEEN = "\n", "\n\n"  # what ends an answer, and what stands between two examples
 SHORT = 3  # characters from which an answer counts as told by a longer word, too
 
@@ -121,6 +122,8 @@ def told(
     line["category"] = category(line["greedy"], line["sampled"])
     if row.known is not None:
         line["known"] = bool(row.known)
+    if row.extra.get(POPULARITY) is not None:
+        line["popularity"] = row.extra[POPULARITY]
     if len(facts) == 1:
         line["answers"] = {how: dict(Counter(facts[0][1][how]).most_common()) for how in HOW}
     return line

@@ -140,6 +140,14 @@ def accepted(rows: Rows) -> list[str]:
     return [answer for row in rows for answer in row.answers]
 
 
+def expected(rows: Rows) -> list[str]:
+    """What a right answer says, each text once: the accepted answers, else the reference texts.
+
+    Of a fictitious subject those of all its versions; empty where there is no reference.
+    """
+    return list(dict.fromkeys(accepted(rows) or [row.assistant for row in rows if row.assistant]))
+
+
 def _each(value: Scorer, generations: Sequence[dict], rows: Sequence[Rows]) -> list[float]:
     return [float(value(g["text"], r)) for g, r in zip(generations, rows, strict=True)]
 

@@ -8,7 +8,7 @@ from statistics import fmean
 from prereq.config import EvalConfig, TestSplit
 from prereq.data.rows import SkillRow
 from prereq.evaluation import statistics
-from prereq.evaluation.metrics import CONFIDENCE, Scorer, accepted, metrics_of
+from prereq.evaluation.metrics import CONFIDENCE, Scorer, expected, metrics_of
 from prereq.evaluation.requests import Item
 from prereq.evaluation.scoring import grade, sureness
 
@@ -177,7 +177,7 @@ def answers(
         if g["epoch"] not in epochs.values():
             continue
         asked = items[g["split"]][g["item"]].rows
-        wanted = list(dict.fromkeys(accepted(asked) or [row.assistant for row in asked]))
+        wanted = expected(asked)
         line = {key: g[key] for key in ("split", "epoch", "knowledge", "item")}
         line |= {"question": asked[0].user, "expected": wanted, "answer": g["text"]}
         line |= {"right": right(g["text"], asked), "confidence": g["confidence"]}
@@ -207,10 +207,14 @@ def _groups(rows: Sequence[Sequence[SkillRow]]) -> Iterator[tuple[str, list[int]
 
 
 def _group(column: str, value: object) -> str:
-    """The bucket of a row: powers of ten of its page views, else the value itself."""
-    if column != "s_pop" or not value:
-        return str(value)
-    power = len(str(max(1, int(value)))) - 1
+    return views(value) if column == "s_pop" else str(value)
+
+
+def views(popularity: float) -> str:
+    """The bucket of a number of page views: a power of ten, as `100-999`; 0 is one of its own."""
+    if not popularity:
+        return str(popularity)
+    power = len(str(max(1, int(popularity)))) - 1
     return f"{10**power}-{10 ** (power + 1) - 1}"
 
 

@@ -59,6 +59,14 @@ class Scored:
     coverage: list[dict]
     rows: dict[tuple[str, str, str], Rows]  # (knowledge, split, metric) → what the score is made of
     asked: dict[str, str]  # split → digest of its questions, in order
+    generations: str | None = None  # the key of the answers that were scored
+    # Split → what a probe says of each of its rows, in order: see `report.familiarity`.
+    known: dict[str, list[dict]] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """The artifact's key."""
+        return self.folder.name.rpartition("-")[2]
 
     def questions(self, split: str) -> str | None:
         """A digest of what the split asks; None where an earlier version of prereq scored it."""
@@ -209,6 +217,7 @@ def _scored(manifest: dict, payload: dict, folder: Path) -> Scored:
         coverage=payload.get("coverage", []),
         rows={(r["knowledge"], r["split"], r["metric"]): (r["values"], r["out_of"]) for r in rows},
         asked=payload.get("asked", {}),
+        generations=manifest["content"].get("generations"),
         folder=folder,
     )
 

@@ -40,6 +40,7 @@ def estimate(
     value = fmean(score.value for score in scores)
     if any(score.low is None for score in scores):
         return Estimate(value, None, None)
+    share = scores[0].unit == "share"
     if len(scores) == 1:
         return Estimate(value, scores[0].low, scores[0].high)
     runs = line.of(split)
@@ -47,10 +48,11 @@ def estimate(
     if not rows or not all(rows):
         halves = [(score.high - score.low) / 2 for score in scores]
         half = statistics.pooled([score.value for score in scores], halves)
-        return Estimate(value, value - half, value + half)
-    scale = 100 if scores[0].unit == "share" else 1
+        low, high = value - half, value + half
+        return Estimate(value, *((max(0.0, low), min(100.0, high)) if share else (low, high)))
+    scale = 100 if share else 1
     shared = asked_alike(list(runs.values()), split)
-    low, high = statistics.over_seeds(rows, RESAMPLES, shared, shares=scale == 100)
+    low, high = statistics.over_seeds(rows, RESAMPLES, shared, shares=share)
     return Estimate(value, scale * low, scale * high)
 
 

@@ -1,4 +1,4 @@
-"""The pictures: accuracy on held-out known facts by epoch, and by coverage; one line a method."""
+"""The pictures: accuracy by epoch, by coverage and by popularity; one line a method."""
 
 import io
 import textwrap
@@ -13,13 +13,17 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.ticker import MaxNLocator
 
+from prereq.config.schema.probe import CATEGORIES
+from prereq.report import familiarity
 from prereq.report.collect import Line
 from prereq.report.comparisons import reported
+from prereq.report.estimates import estimate
 from prereq.runtime import files
 
 # Colours that differ for colour-blind readers (Okabe and Ito).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7", "#000000", "#999999")
 
+GREYS = ("#8c8c8c", "#b5b5b5", "#d9d9d9")  # of what the base model knows, from best to worst
 HEIGHT_OF_A_LINE = 4.5  # of a label, in percent of the axis
 
 
@@ -27,13 +31,20 @@ def curves(lines: Sequence[Line], file: Path) -> tuple[Path | None, list[str]]:
     """Accuracy by epoch: one panel for each data set and model; the file (None without curves), and the
     names of the lines that would crowd it."""
     label = "held-out known facts stated right, %"
-    return _drawn([line for line in lines if _values(line)], file, _epochs, label)
+    return _drawn([line for line in lines if by_epoch(line)], file, _epochs, label)
 
 
 def coverage(lines: Sequence[Line], file: Path) -> Path | None:
     """Accuracy among the most confident answers, by the share of questions that they are."""
     label = "right among those answered, %"
-    return _drawn([line for line in lines if _points(line)], file, _coverage, label)[0]
+    return _drawn([line for line in lines if by_coverage(line)], file, _coverage, label)[0]
+
+
+def popularity(lines: Sequence[Line], file: Path) -> Path | None:
+    """Accuracy by popularity (page views), before the shares of rows that the base model knows, where a
+    probe says that."""
+    label = "right (lines), known to the base (bars), %"
+    return _drawn([line for line in lines if _buckets(line)], file, _popularity, label)[0]
 
 
 def _drawn(
@@ -75,7 +86,7 @@ def _drawn(
 def _coverage(axis, lines: Sequence[Line]) -> None:
     ends = []
     for line, colour in coloured(lines):
-        shares, means = _points(line)
+        shares, means = by_coverage(line)
         style = "--" if line.family == "oracle" else "-"
         axis.plot(shares, means, style, color=colour, linewidth=2)
         ends.append((means[-1], line.name, colour, 100))
@@ -85,7 +96,7 @@ def _coverage(axis, lines: Sequence[Line]) -> None:
     axis.set_xlabel(f"% of the questions answered ({words}), the most confident first")
 
 
-def _points(line: Line) -> tuple[list[float], list[float]] | None:
+def by_coverage(line: Line) -> tuple[list[float], list[float]] | None:
     """Coverage in percent, and the accuracy there as mean over seeds; None where nothing tells it."""
     split = reported(line)
     runs = [
@@ -104,10 +115,43 @@ def _points(line: Line) -> tuple[list[float], list[float]] | None:
     return shares, np.mean(values, axis=0).tolist()
 
 
+def _buckets(line: Line) -> list[str]:
+    """The buckets of page views on the split that is compared, from the fewest."""
+    start = f"{reported(line)}/s_pop="
+    found = {s.split.removeprefix(start) for s in line.shown() if s.split.startswith(start)}
+    return sorted(found, key=familiarity.lowest)
+
+
+def _popularity(axis, lines: Sequence[Line]) -> None:
+    buckets = sorted({b for line in lines for b in _buckets(line)}, key=familiarity.lowest)
+    known = next(filter(None, map(familiarity.by_popularity, lines)), {})
+    floor = np.zeros(len(buckets))
+    for category, grey in zip(CATEGORIES, GREYS, strict=False):  # what is left is unknown
+        shares = np.array([known.get(bucket, {}).get(category, 0.0) for bucket in buckets])
+        axis.bar(range(len(buckets)), shares, 0.8, floor, color=grey, label=category, zorder=0)
+        floor += shares
+    ends = []
+    for line, colour in coloured(lines):
+        found = [estimate(line, f"{reported(line)}/s_pop={b}", "accuracy") for b in buckets]
+        there = [(place, each) for place, each in enumerate(found) if each]
+        places, values = [place for place, _ in there], [each.value for _, each in there]
+        bounds = [[e.value - e.low for _, e in there], [e.high - e.value for _, e in there]]
+        style = "--" if line.family == "oracle" else "-"
+        axis.errorbar(places, values, bounds, fmt=f"o{style}", color=colour, capsize=3)
+        ends.append((values[-1], line.name, colour, len(buckets) - 0.5))
+    _label_ends(axis, ends, first=0)
+    axis.set_xlim(-0.5, len(buckets) - 0.5)
+    axis.set_xticks(range(len(buckets)), [bucket.replace("-", "–\n") for bucket in buckets])
+    splits = dict.fromkeys(reported(line).replace("_", " ") for line in lines)
+    axis.set_xlabel(f"popularity, by powers of ten ({', '.join(splits)})")
+    if known:
+        axis.legend(loc="upper left", fontsize=7, frameon=False)
+
+
 def _epochs(axis, lines: Sequence[Line]) -> None:
     ends, starts = [], []
     for line, colour in coloured(lines):
-        runs = _values(line)
+        runs = by_epoch(line)
         for run in runs if len(runs) > 1 else ():
             axis.plot(list(run), list(run.values()), color=colour, linewidth=0.7, alpha=0.35)
         epochs = sorted(set.intersection(*(set(run) for run in runs)))
@@ -136,7 +180,7 @@ def coloured(lines: Sequence[Line]) -> list[tuple[Line, str]]:
     return found
 
 
-def _values(line: Line) -> list[dict[int, float]]:
+def by_epoch(line: Line) -> list[dict[int, float]]:
     """Epoch → accuracy on the known facts, for each seed."""
     known = line.split_of("known")
     runs = [run[known] for run in line.runs.values() if known in run]

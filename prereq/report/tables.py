@@ -42,9 +42,9 @@ def comparison(lines: Sequence[Line]) -> None:
         for base in dict.fromkeys(line.base for line in mine):
             of_base = [line for line in mine if line.base == base]
             _show_differences(of_base)
-            for sentence in _sentences(of_base):
+            for sentence in sentences(of_base):
                 out.print(f"[bold]→[/bold] {escape(sentence)}")
-        for note in _notes(mine):
+        for note in notes(mine):
             out.print(escape(note))
         out.print()
 
@@ -81,7 +81,7 @@ def _show(title: str, lines: Sequence[Line]) -> None:
             table.add_row(escape(line.name), *(cells[place] for _, cells in block))
         out.print(table)
     roles = {split: role for line in lines for split, role in line.roles.items() if role in ROLES}
-    legend = [LEGEND, *(f"{_words(split)}: {ROLES[role]}" for split, role in roles.items())]
+    legend = [LEGEND, *(f"{words(split)}: {ROLES[role]}" for split, role in roles.items())]
     if any("not tried" in heading for heading, _ in columns):
         legend.append("not tried: who abstains (eval.abstentions) or says nothing; F1: SimpleQA's")
     if any("own/other" in heading for heading, _ in columns):
@@ -102,7 +102,7 @@ def columns_of(lines: Sequence[Line]) -> list[tuple[str, list[str]]]:
         columns.append((heading, [_cell(line, split, metric) for line in lines]))
 
     for split in dict.fromkeys(split for split, _ in found):
-        name = _words(split)
+        name = words(split)
         if (split, "accuracy") in found:
             add(name, split, "accuracy")
         if split in declined and not split.endswith("_last"):
@@ -121,12 +121,12 @@ def columns_of(lines: Sequence[Line]) -> list[tuple[str, list[str]]]:
             columns.append((f"{name}:\nown/other/alone", cells))
         if (split, "confidence_auroc") in found and "_against_" in split:
             known, _, unseen = split.partition("_against_")
-            heading = f"AUROC, {_words(known)}\nagainst {_words(unseen)}"
+            heading = f"AUROC, {words(known)}\nagainst {words(unseen)}"
             add(heading, split, "confidence_auroc")
     return columns
 
 
-def _words(split: str) -> str:
+def words(split: str) -> str:
     base = split.removesuffix("_last")
     return base.replace("_", " ") + (",\nlast epoch" if base != split else "")
 
@@ -156,9 +156,9 @@ def differences(lines: Sequence[Line]) -> tuple[str, list[str], list[list[str]]]
     reference, split, found = against_the_best_plain(lines)
     if not found:
         return None
-    selects = _words(reference.split_of("selection"))
+    selects = words(reference.split_of("selection"))
     title = (
-        f"{_words(split)}: difference from {reference.name}, the best plain method on {selects}, on the "
+        f"{words(split)}: difference from {reference.name}, the best plain method on {selects}, on the "
         "same rows"
     )
     headings = ["method", "difference", "95 % interval", "p over\nrows"]
@@ -200,7 +200,7 @@ def _equal(p: float) -> str:
     return p_value(p).replace("<", "< 0") if p < 0.0001 else f"= {p:.4f}"
 
 
-def _sentences(lines: Sequence[Line]) -> list[str]:
+def sentences(lines: Sequence[Line]) -> list[str]:
     """The finding: the best prerequisite method against the best plain one, of the same base.
 
     Which is the best is chosen on the split that selects; what is reported comes from held-out rows.
@@ -211,11 +211,11 @@ def _sentences(lines: Sequence[Line]) -> list[str]:
     if not rows:
         return []
     found, known = rows[0], ours.split_of("known") == split
-    where = "facts that the base model knows and was not trained on" if known else _words(split)
+    where = "facts that the base model knows and was not trained on" if known else words(split)
     each = f"{found.n} rows" + (f" × {found.seeds} seeds" if found.seeds > 1 else "")
     exact = found.mcnemar_p is not None  # then the two tests are one
     test = f"{'exact McNemar' if exact else 'paired'} p over rows {_equal(found.p)}"
-    sentences = [
+    told = [
         f"On {where}, {ours.name} answers {found.first_value:.1f} % right at its best epoch and "
         f"{plain.name} {found.second_value:.1f} % (difference {found.difference:+.1f}, 95 % interval "
         f"{_bounds(found)}, {test}, {each}). Each was chosen on "
@@ -224,15 +224,15 @@ def _sentences(lines: Sequence[Line]) -> list[str]:
     last = [line.scores(f"{split}_last", "accuracy") for line in (plain, ours)]
     if all(last):
         values = [fmean(s.value for s in scores) for scores in last]
-        sentences.append(
+        told.append(
             f"By the last epoch {plain.name} is at {values[0]:.1f} %, {ours.name} at {values[1]:.1f} %."
         )
-    return sentences
+    return told
 
 
-def _notes(lines: Sequence[Line]) -> list[str]:
+def notes(lines: Sequence[Line]) -> list[str]:
     """What a reader must know of single lines: rows that were cut or left out, seeds that lack."""
-    notes = []
+    found = []
     for line in lines:
         cuts = {
             (key, run.trained_on.get(key, 0))
@@ -242,15 +242,15 @@ def _notes(lines: Sequence[Line]) -> list[str]:
         }
         cut = [f"{count} {key}" for key, count in sorted(cuts) if count]
         if cut:
-            notes.append(
+            found.append(
                 f"{line.name}: of its training rows longer than max_length {', '.join(cut)}"
             )
-        notes += [f"{line.name}: {note}; not shown" for note in dict.fromkeys(line.notes)]
+        found += [f"{line.name}: {note}; not shown" for note in dict.fromkeys(line.notes)]
     seeds = {seed for line in lines for seed in line.runs}
     fewer = [f"{line.name} ({len(line.runs)})" for line in lines if len(line.runs) < len(seeds)]
     if fewer:
-        notes.append(f"fewer than {len(seeds)} seeds: {', '.join(fewer)}")
-    return notes
+        found.append(f"fewer than {len(seeds)} seeds: {', '.join(fewer)}")
+    return found
 
 
 def show_scores(artifact: Artifact) -> None:

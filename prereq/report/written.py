@@ -40,7 +40,7 @@ def answers(lines: Sequence[Line], file: Path) -> list[str]:
                 if run.rows:  # else it is a judge's, who graded answers that another holds
                     lacking.append(f"{line.dataset} {line.name}")
                 continue
-            for told in _reported(run, line, seed, there):
+            for told in reported_answers(run, line, seed, there):
                 place = (line.dataset, line.model, seed, told["split"])
                 asked = (told["item"], told["question"], " | ".join(told["expected"]))
                 verdict = told.get("grade", told["right"])
@@ -62,7 +62,7 @@ def _runs(line: Line) -> list[tuple[int, Scored]]:
     return [(seed, run) for (seed, _), run in sorted(found.items())]
 
 
-def _reported(run: Scored, line: Line, seed: int, file: Path) -> list[dict]:
+def reported_answers(run: Scored, line: Line, seed: int, file: Path) -> list[dict]:
     """The answers of the splits that the line takes from this run, each item once: at the best epoch,
     or, where only the last one answered, at that."""
     remedy = f"remove the folder {run.folder}, and stage=pipeline or stage=eval makes it anew"

@@ -26,6 +26,18 @@ def say(verb: str, what: str, how: str = "") -> None:
     _emit(("say", verb, what, how))
 
 
+def at_the_end(verb: str, what: str) -> None:
+    """A line for the end of the command, however many processes want it: see `end`."""
+    _emit(("at the end", verb, what))
+
+
+def end() -> None:
+    """Show what was kept for the end, each line once."""
+    for verb, what in _kept:
+        show(("say", verb, what, ""))
+    _kept.clear()
+
+
 def making(what: str) -> None:
     """Let the process that shows the events know what is being made; it shows nothing of that."""
     _emit(("making", what))
@@ -58,9 +70,9 @@ def show(event: tuple) -> None:
     if not ranks.is_main():
         return
     name, *rest = event
-    shows = {"say": _say, "open": _open, "move": _move, "close": _close}.get(name)
-    if shows:
-        shows(*rest)
+    shows = {"say": _say, "at the end": _keep, "open": _open, "move": _move, "close": _close}
+    if name in shows:
+        shows[name](*rest)
 
 
 def send_to(put: Callable[[tuple], None]) -> None:
@@ -72,6 +84,7 @@ def send_to(put: Callable[[tuple], None]) -> None:
 _emit = show
 _numbers = itertools.count()
 _named: set[str] = set()  # already spoken of: stages and workers share inputs
+_kept: dict[tuple[str, str], None] = {}  # what `end` shows, in order
 
 
 def _say(verb: str, what: str, how: str) -> None:
@@ -79,6 +92,10 @@ def _say(verb: str, what: str, how: str) -> None:
         return
     _named.add(what)
     console.print(f"[bold]{verb:>9}[/bold]  {what} {how}".rstrip(), markup=True)
+
+
+def _keep(verb: str, what: str) -> None:
+    _kept[verb, what] = None
 
 
 @dataclass

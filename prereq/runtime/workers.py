@@ -34,8 +34,14 @@ LOOK_EVERY = 0.5  # seconds between two looks at whether a signal came
 def processes(asked: int | None, memory: float | None) -> int:
     """How many jobs to run at once: as `asked`, else by cores and by the GiB that one takes.
 
-    1 where `memory` is None: on a GPU, and for models that need all cores.
+    1 where `memory` is None: on a GPU, and for models that need all cores. Raises PrereqError for several
+    within a command that runs as several processes already.
     """
+    if asked and asked > 1 and ranks.world_size() > 1:
+        raise PrereqError(
+            f"stage.processes={asked}: this command runs as {ranks.world_size()} processes already, which "
+            "share the work; leave it out"
+        )
     if asked:
         return asked
     if ranks.world_size() > 1 or memory is None:

@@ -24,7 +24,7 @@ from prereq.data.sources import read_skill
 from prereq.errors import PrereqError
 from prereq.evaluation import requests
 from prereq.runtime.console import progress, say
-from prereq.stages import cpt, prepare, pretrain, sft
+from prereq.stages import cpt, dpo, prepare, pretrain, sft
 from prereq.stages import eval as evaluation
 from prereq.stages.data.questions import recalls
 from prereq.stages.data.sets import obtained, write
@@ -37,6 +37,7 @@ from prereq.stages.specs import (
     choices,
     judged,
     missing,
+    preferred,
     probed,
 )
 from prereq.stages.specs.compared import compared, results
@@ -160,9 +161,9 @@ def _counts(specs: Specs) -> dict[str, Count]:
     if config.synth.writer != "template" and missing(specs.synth):
         return {}  # a model would have to write first
 
-    def planned(plan: Callable[..., tuple[Plan, dict]], *more: object) -> Count:
+    def planned(plan: Callable[..., tuple[Plan, dict]], *more: object, of: Specs = specs) -> Count:
         def count() -> tuple[int, int, int]:
-            laid_out, rows = plan(specs, *more, pretrain.tokenizer_of(specs))
+            laid_out, rows = plan(of, *more, pretrain.tokenizer_of(of))
             return rows.get("subjects", rows.get("rows")), laid_out.steps, laid_out.tokens
 
         return count
@@ -175,7 +176,13 @@ def _counts(specs: Specs) -> dict[str, Count]:
     asks = prepare.missing_probes(specs)  # what is trained on follows from answers not given yet
     trains = stage in ("sft", "ask", "export", "eval", "judge", "pipeline")
     if trains and isinstance(specs.skill, Spec) and not asks:
-        found[str(specs.skill.path)] = planned(sft.planned)
+        first = specs
+        if config.method.dpo:  # whose steps follow from answers not given yet
+            first = preferred.fine_tuned(specs)
+            found[str(preferred.pairs(specs).path)] = partial(_sampled, specs)
+            if preferred.selects(specs):
+                found[str(first.generations.path)] = partial(_asked, first)
+        found[str(first.skill.path)] = planned(sft.planned, of=first)
     for split in asks:
         found[str(probed.probe(specs, *split).path)] = partial(_probed, specs, split)
     if stage in ("eval", "judge", "pipeline"):
@@ -189,6 +196,13 @@ def _probed(specs: Specs, split: tuple[str, str]) -> tuple[int, None, int]:
     facts = sum(len(row.facts) if recalls(specs.config) else 1 for row in rows)
     prompts = facts * settings.prompts(specs.config) * (1 + specs.config.probe.samples)
     return prompts, None, prompts * probed.max_new_tokens(specs.config)
+
+
+def _sampled(specs: Specs) -> tuple[int, None, int]:
+    """Answers of the fine-tuned skill to training rows, and their tokens at most."""
+    samples = specs.config.method.dpo.samples
+    answers = samples * sum(1 for _ in dpo.real_rows(specs))
+    return answers, None, answers * specs.config.eval.max_new_tokens
 
 
 def _asked(specs: Specs) -> tuple[int, None, int]:

@@ -23,7 +23,7 @@ from prereq.data.sources import read_values
 from prereq.data.tokens import prompt_ids
 from prereq.errors import PrereqError
 from prereq.evaluation import requests, score
-from prereq.evaluation.metrics import Scorer, scorer
+from prereq.evaluation.metrics import Scorer, expected, scorer
 from prereq.evaluation.requests import Item, Request
 from prereq.runtime import ranks
 from prereq.runtime.console import progress
@@ -158,6 +158,7 @@ def _answered(
                 for (test, number, item), generation in zip(asked, answers, strict=True):
                     text = prompts_of.asked(tokenizer, item.rows[0], how).before
                     record = recorded(generation, text, (folders or [base])[0])
+                    record |= reference(item)
                     written.append({"split": test.name, **place, "item": number, **record})
 
     answer(requests.by_epoch(tests, list(epochs)), f"answer {specs.name}, by epoch")
@@ -193,6 +194,15 @@ def recorded(generation: Generation, prompt: str, adapter: Path | str) -> dict:
         "ended": generation.ended,
         "confidence": confidence and round(confidence, 6),
     }
+
+
+def reference(item: Item) -> dict:
+    """What a line of `generations.jsonl` says of the right answer: texts, and facts (one object a version).
+
+    Both follow from the rows, which are in the artifact's key, and scores are made from the rows alone.
+    """
+    facts = [row.facts for row in item.rows if row.facts]
+    return {"expected": expected(item.rows)} | ({"facts": facts} if facts else {})
 
 
 def _data(specs: Specs) -> list[Artifact]:

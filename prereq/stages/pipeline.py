@@ -36,7 +36,7 @@ def run(config: Config) -> list[Artifact]:
             for source in prepare.missing_knowledge(specs)
         }
         shared |= {
-            probed.probe(specs, *split): partial(_probe, specs.config, split)
+            probed.probe(specs, *split): partial(probe.job, specs.config, split)
             for specs in experiments
             for split in prepare.missing_probes(specs)
         }
@@ -58,11 +58,6 @@ def _knowledge(config: Config, name: str) -> None:
     """The job of a worker: one knowledge LoRA."""
     specs = Specs(config)
     cpt.knowledge_adapters(specs, [s for s in config.dataset.knowledge if s.name == name])
-
-
-def _probe(config: Config, split: tuple[str, str]) -> None:
-    """The job of a worker: what the base model knows of a split."""
-    probe.probe(Specs(config), *split)
 
 
 def _scores(config: Config) -> None:

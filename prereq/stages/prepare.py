@@ -20,7 +20,7 @@ from prereq.stages import pretrain
 from prereq.stages.data import rows as data
 from prereq.stages.data import taught
 from prereq.stages.data.sets import data_sets
-from prereq.stages.specs import Specs, choices, missing, probed
+from prereq.stages.specs import Specs, choices, missing, preferred, probed
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
@@ -78,6 +78,10 @@ def wanted(specs: Specs) -> list[Wanted]:
         splits = choices.skill_splits(specs.config)
         found += [Wanted(*split, "skill", None, versions) for split in splits]
     scoring = specs.config.eval.scoring
+    if trains_skill(specs) and specs.config.method.dpo:  # answers to them are scored
+        found += [Wanted(*split, "test", scoring) for split in splits]
+        selects = preferred.selects(specs) and missing(preferred.fine_tuned(specs).generations)
+        found += tests(preferred.fine_tuned(specs)) if selects else []
     found += [Wanted(*split, "test", scoring) for split in missing_probes(specs)]
     return found + (tests(specs) if generates(specs) else [])
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from prereq.data.rows import SkillRow
 from prereq.data.sources import read_skill, read_values
 from prereq.evaluation import few_shot
 from prereq.evaluation.metrics import Scorer, scorer
-from prereq.runtime import files, ranks
+from prereq.runtime import files, ranks, workers
 from prereq.runtime.console import progress, say
 from prereq.runtime.dealing import Processes, every_process
 from prereq.stages import prepare
@@ -46,11 +46,21 @@ def run(config: Config) -> list[Artifact]:
     """Ask the training rows and those of every test of real facts, and say what is known."""
     specs = Specs(config)
     prepare.check([specs])
+    waiting = prepare.missing_probes(specs)
+    count = min(workers.processes(config.stage.processes, None), len(waiting))
+    if count > 1:
+        base_model(specs)  # which all of them need
+        workers.parallel([partial(job, specs.config, split) for split in waiting], count)
     artifacts = [probe(specs, *split) for split in probed.splits(specs.config)]
     for artifact in artifacts:
         split, summary = artifact.manifest["labels"]["split"], artifact.manifest["summary"]
         say("known", escape(f"{split}, {few_shot.in_words(summary)}"))
     return artifacts
+
+
+def job(config: Config, split: tuple[str, str]) -> None:
+    """The job of a worker process: one split."""
+    probe(Specs(config), *split)
 
 
 def probes(specs: Specs) -> list[Artifact]:
@@ -74,7 +84,7 @@ def probe(specs: Specs, subset: str, split: str) -> Artifact:
         libraries()  # here, because what is found needs none of it
         rows = enumerate(read_skill(specs.folder(subset), subset, split))
         real = [(number, row) for number, row in rows if not row.fictitious]
-        lines = ranks.on_main_process(lambda: _kept(folder / KEPT))
+        lines = ranks.on_main_process(lambda: kept(folder / KEPT))
         with every_process() as processes:
             lines += _lines(specs, spec, base, real, len(lines), folder / KEPT, processes)
         summary = few_shot.summed(lines)
@@ -109,7 +119,7 @@ def _lines(
     engine_of = config.model, config.stage.engine, base.path, tokenizer, "probe.max_new_tokens"
     generate = cache(lambda: engine(size, *engine_of))
     ends = few_shot.ends(tokenizer, end) if end else []
-    asks, right = questions(specs, spec.name, tokenizer), _scorer(specs)
+    asks, right = questions(specs, spec.name, tokenizer), scorer_of(specs)
 
     def answers(prompts: Sequence[list[int]], choose: Callable, advance: Callable) -> list[str]:
         def share(numbers: Sequence[int], done: Callable) -> list[str]:
@@ -146,7 +156,7 @@ def _lines(
             sampled = answers(several, draw, advance)
             fresh = list(_told(chunk, likeliest, sampled, right))
             if ranks.is_main():
-                _keep(kept, fresh)
+                keep(kept, fresh)
             yield from fresh
 
 
@@ -171,13 +181,14 @@ def answers_of(config: Config) -> int:
     return settings.prompts(config) * (1 + config.probe.samples)
 
 
-def _scorer(specs: Specs) -> Scorer:
+def scorer_of(specs: Specs) -> Scorer:
+    """How right an answer to a real training row is, by `eval.scoring`."""
     scoring = specs.config.eval.scoring
     subset = choices.modelled_on(specs.config)[0][0]
     return scorer(scoring, read_values(specs.folder(subset)) if scoring == "facts" else {})
 
 
-def _kept(file: Path) -> list[dict[str, Any]]:
+def kept(file: Path) -> list[dict[str, Any]]:
     """The lines that an interrupted run has kept, up to one that was not written whole."""
     lines: list[dict[str, Any]] = []
     if not file.exists():
@@ -191,7 +202,8 @@ def _kept(file: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def _keep(file: Path, lines: Sequence[dict[str, Any]]) -> None:
+def keep(file: Path, lines: Sequence[dict[str, Any]]) -> None:
+    """Add lines to those that a later run would go on from."""
     with open(file, "a", encoding="utf-8", newline="") as stream:
         stream.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     files.flush(file)

@@ -1,4 +1,4 @@
-"""`stage=report`: tables, CSV files, LaTeX and the picture, from the scores artifacts alone."""
+"""`stage=report`: one HTML page, tables, CSV files, LaTeX and pictures of everything that was scored."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,8 @@ from prereq.config import Config
 from prereq.config.schema.experiment import reported
 from prereq.config.schema.judge import TEXTS, judges
 from prereq.errors import PrereqError
-from prereq.report import certainty, collect, comparisons, picture, tables, written
+from prereq.report import certainty, collect, comparisons, familiarity, picture, tables, written
+from prereq.report.page import write
 from prereq.report.published import figures, shown
 from prereq.report.published.beside import Ran, Setting, beside
 from prereq.runtime.console import say
@@ -23,7 +24,7 @@ from prereq.tracking import obtain
 def run(config: Config) -> Path:
     """Everything scored under `output_dir`; returns the path of `scores.csv`."""
     root = Path(config.output_dir).resolve()
-    lines = collect.lines(collect.read(root))
+    lines = collect.lines(familiarity.told(root, collect.read(root)))
     if not lines:
         raise PrereqError(f"{root}: no scores yet; make some: python -m prereq stage=pipeline")
     folder = root / "report"
@@ -38,13 +39,18 @@ def run(config: Config) -> Path:
     sure = picture.coverage(lines, folder / "coverage.png")
     by_told = certainty.of_lines(lines)
     told = certainty.picture(by_told, folder / "certainty.png")
+    known = familiarity.write(lines, folder / "familiarity.csv")
+    viewed = picture.popularity(lines, folder / "popularity.png")
     tables.comparison(lines)
+    familiarity.show(lines)
     certainty.shown(by_told)
+    page = write.page(lines, root, folder / "index.html")
     named = {score.artifact for score in shown}
     scores = [a for a in store.every(root, "scores") if Path(a.path).name in named]
     content = {"scores": sorted(artifact.manifest["key"] for artifact in scores)}
     spec = Spec(root, config.dataset.name, config.model.name, "report", "report", content)
-    sent = [folder / "scores.csv", folder / "comparisons.csv", *filter(None, (drawn, sure, told))]
+    pictures = filter(None, (drawn, sure, viewed, told))
+    sent = [folder / "scores.csv", folder / "comparisons.csv", *pictures]
     obtain.report(choices.recorded(config), spec, scores, sent)
     say("wrote", str(folder / "scores.csv"))
     say("wrote", escape(f"{folder}/comparisons.csv, coverage.csv, tables.tex"))
@@ -53,8 +59,9 @@ def run(config: Config) -> Path:
     if drawn:
         without = f"(without {', '.join(left_out)})" if left_out else ""
         say("wrote", str(drawn), escape(without))
-    for file in filter(None, (sure, told)):
+    for file in filter(None, (sure, known, viewed, told)):
         say("wrote", str(file))
+    say("wrote", escape(str(page)), "(the whole report: open it in a browser)")
     return folder / "scores.csv"
 
 

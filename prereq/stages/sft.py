@@ -14,11 +14,11 @@ from prereq.artifacts.spec import Artifact
 from prereq.config import Config
 from prereq.errors import PrereqError
 from prereq.runtime import ranks
-from prereq.stages import cpt, prepare, probe
+from prereq.stages import cpt, dpo, prepare, probe
 from prereq.stages.data.rows import subjects
 from prereq.stages.data.sets import data_sets
 from prereq.stages.pretrain import base_model, libraries
-from prereq.stages.specs import Specs, choices, require
+from prereq.stages.specs import Specs, choices, missing, preferred, require
 from prereq.tracking.metrics import Tracker
 from prereq.tracking.obtain import obtain
 from prereq.training.objectives import SKILL, Knowledge, Subject
@@ -43,6 +43,11 @@ def skill_adapter(specs: Specs) -> Artifact:
     if config.stage.name in ("eval", "ask", "export", "judge"):
         stage = f"stage=sft dataset={config.dataset.name} method={config.method.name}"
         require(config, specs.skill, stage)
+    if config.method.dpo:
+        first = preferred.fine_tuned(specs)
+        if missing(first.skill):
+            require(config, first.skill, f"stage=sft dataset={config.dataset.name} method=sft")
+        return dpo.skill_adapter(specs, skill_adapter(first))
 
     # The prerequisites: rows, base model, and the knowledge that the rows need.
     data = data_sets(specs, [subset for subset, _ in choices.skill_splits(config)])

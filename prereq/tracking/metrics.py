@@ -1,14 +1,16 @@
-"""What a run logs: `metrics.jsonl` in the artifact always, Weights & Biases when asked.
+"""What a run logs: `metrics.jsonl` in the artifact always, Weights & Biases or Trackio when asked.
 
-The file is the truth; W&B shows it. One W&B run a stage and artifact, with an id that follows from
-the artifact's key, so that a resumed job continues its run. All that knows W&B is in
-`prereq.tracking.wandb`.
+The file is the truth; a dashboard shows it. One run an artifact, with a name that follows from its key,
+so that a resumed job continues its run. All that knows W&B is in `prereq.tracking.wandb`, all that knows
+Trackio in `prereq.tracking.trackio`: two modules with the same functions.
 """
 
+import importlib
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from rich.markup import escape
@@ -31,23 +33,21 @@ class Tracker:
     ):
         self.settings, self.spec, self.uses = settings, spec, uses
         self.file = folder / "metrics.jsonl" if folder else None
-        self.run: Any = None  # of W&B, between `start` and the end
+        self.run: Any = None  # of the dashboard, between `start` and the end
 
     def start(self, folder: Path | None = None) -> None:
         """From here on something is made, in `folder` if it keeps metrics."""
         self.file = folder / "metrics.jsonl" if folder else self.file
         if self.settings and self.settings.tracker.name != "none" and ranks.is_main():
-            from prereq.tracking import wandb
-
             resumed = self.file is not None and self.file.exists()
             try:
-                self.run = wandb.begin(self.settings, self.spec, resumed)
+                self.run = self._dashboard().begin(self.settings, self.spec, resumed)
             except Exception as error:
-                _say_untracked(error)
-            self.tell(lambda wandb: wandb.use(self.run, self.settings.tracker, self.uses))
+                self._say_untracked(error)
+            self.tell(lambda dashboard: dashboard.use(self.run, self.settings.tracker, self.uses))
 
     def resume(self, step: int) -> None:
-        """Drop what was logged after the checkpoint that the run goes on from; tell W&B the rest.
+        """Drop what was logged after the checkpoint that the run goes on from; tell the dashboard the rest.
 
         An interruption can leave a torn line, or, after a power cut, one of null bytes.
         """
@@ -59,7 +59,7 @@ class Tracker:
             say("dropped", escape(f"{what} of {self.file}: no JSON object with a step"))
         kept = [row for row in rows if row["step"] < step]
         files.write_lines(self.file, kept)
-        self.tell(lambda wandb: wandb.replay(self.run, kept))
+        self.tell(lambda dashboard: dashboard.replay(self.run, kept))
 
     def log(self, step: int, values: dict[str, Any]) -> None:
         """One line of metrics: of an optimizer step, or of an epoch."""
@@ -79,31 +79,39 @@ class Tracker:
         self.resume(0)
         for epoch in sorted(curve):
             self.log(epoch, curve[epoch])
-        self.tell(lambda wandb: wandb.scores(self.run, result["scores"], columns, answers))
+        self.tell(lambda dashboard: dashboard.scores(self.run, result["scores"], columns, answers))
 
     def made(self, artifact: Artifact) -> None:
         """The artifact is published (nothing to tell where it was found)."""
-        self.tell(lambda wandb: wandb.made(self.run, self.settings.tracker, artifact))
+        self.tell(lambda dashboard: dashboard.made(self.run, self.settings.tracker, artifact))
 
     def __enter__(self) -> "Tracker":
         return self
 
     def __exit__(self, kind, *_) -> None:
-        self.tell(lambda wandb: wandb.finish(self.run, kind))
+        self.tell(lambda dashboard: dashboard.finish(self.run, kind))
 
     def tell(self, tell: Callable[[Any], None]) -> None:
         """A dashboard must never cost a run: whatever goes wrong there is one line, and the work goes on."""
         if self.run is None:
             return
-        from prereq.tracking import wandb
-
         try:
-            tell(wandb)
+            tell(self._dashboard())
         except Exception as error:
-            _say_untracked(error)
+            self._say_untracked(error)
             run, self.run = self.run, None
             with suppress(Exception):
-                run.finish(exit_code=1)
+                self._dashboard().finish(run, type(error))
+
+    def _dashboard(self) -> ModuleType:
+        """The module of the tracker that is asked for: each takes seconds to import."""
+        name = "trackio" if self.settings.tracker.name == "trackio" else "wandb"
+        return importlib.import_module(f"prereq.tracking.{name}")
+
+    def _say_untracked(self, error: Exception) -> None:
+        which = "Trackio" if self.settings.tracker.name == "trackio" else "W&B"
+        what = escape(f"{which} failed ({type(error).__name__}: {error})")
+        say("untracked", f"{what}; the work goes on, with its metrics.jsonl")
 
 
 def _logged(file: Path) -> tuple[list[dict[str, Any]], int]:
@@ -121,8 +129,3 @@ def _logged(file: Path) -> tuple[list[dict[str, Any]], int]:
         else:
             damaged += 1
     return rows, damaged
-
-
-def _say_untracked(error: Exception) -> None:
-    what = escape(f"{type(error).__name__}: {error}")
-    say("untracked", f"W&B failed ({what}); the work goes on, with its metrics.jsonl")

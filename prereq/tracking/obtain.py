@@ -61,4 +61,4 @@ def report(
     """The report's table and pictures as a run of its own, made from the scores artifacts."""
     with Tracker(settings, spec, uses=scores) as tracker:
         tracker.start()
-        tracker.tell(lambda wandb: wandb.report(tracker.run, spec, files))
+        tracker.tell(lambda dashboard: dashboard.report(tracker.run, spec, files))

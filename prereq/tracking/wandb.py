@@ -8,6 +8,7 @@ finds it to be the version that it has.
 
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Sequence
 from functools import cache
@@ -17,15 +18,12 @@ from typing import Any
 import wandb
 from rich.markup import escape
 
-from prereq.artifacts.spec import Artifact, Spec, plain
+from prereq.artifacts.spec import Artifact, Spec
 from prereq.config import TrackerConfig
 from prereq.errors import Preempted
-from prereq.runtime.console import say
-from prereq.tracking.settings import Settings
+from prereq.runtime.console import at_the_end, say
+from prereq.tracking.settings import Settings, described, job_type
 
-STAGES = {"base": "pretrain", "knowledge": "cpt", "skill": "sft", "generations": "eval"}
-STAGES |= {"scores": "eval", "report": "report", "export": "export", "probe": "probe"}
-STAGES |= dict.fromkeys(("facts", "evidence", "verdicts", "agreement"), "judge")
 UPLOADED = ("knowledge", "skill", "generations", "scores")  # other payloads are big, or not ours
 FINISH_SECONDS = 300  # at most, for what is still to be uploaded
 
@@ -46,7 +44,7 @@ def begin(settings: Settings, spec: Spec, resumed: bool) -> Any:
         "project": tracker.project,
         "entity": tracker.entity,
         "group": tracker.group or f"{spec.dataset}/{spec.model}",
-        "job_type": STAGES[spec.kind],
+        "job_type": job_type(spec),
         "name": spec.path.name,
         "id": re.sub(r"[^\w.-]", "-", spec.path.name)[-64:],
         "tags": [spec.dataset, spec.model, *([method] if method else [])],
@@ -68,18 +66,11 @@ def begin(settings: Settings, spec: Spec, resumed: bool) -> Any:
             return wandb.init(mode="online", resume=resume, **arguments)
         except (wandb.errors.Error, TimeoutError) as error:
             _say_offline(error, str(folder))
-    return None if mode == "disabled" else wandb.init(mode="offline", **arguments)
-
-
-def described(settings: Settings, spec: Spec) -> dict[str, Any]:
-    """The whole configuration, what the artifact is, and the training values in force."""
-    artifact = {"kind": spec.kind, "name": spec.name, "key": spec.key, "labels": spec.labels}
-    found = settings.config | {"artifact": plain(artifact)}
-    skills = [one for one in spec.inputs if one.kind == "skill"]  # scores have those of their skill
-    for one in (spec, *skills):
-        if "training" in one.content:
-            return found | {"training": plain(one.content["training"])}
-    return found
+    if mode == "disabled":
+        return None
+    run = wandb.init(mode="offline", **arguments)
+    at_the_end("to send", escape(f"wandb sync -n 1 {shlex.quote(str(folder))}"))
+    return run
 
 
 def replay(run: Any, rows: Sequence[dict[str, Any]]) -> None:
@@ -138,7 +129,9 @@ def finish(run: Any, error: type[BaseException] | None) -> None:
     try:
         run.finish(exit_code=0 if error is None else 1)
     except TimeoutError:
-        say("offline", f"W&B did not take everything; later: wandb sync --include-online {folder}")
+        say("offline", "W&B did not take everything in time; its record is kept")
+        command = f"wandb sync --include-online {shlex.quote(str(folder))}"
+        at_the_end("to send", escape(command))
         _reach.cache_clear()  # the next run looks whether anybody is there
     for older in folder.parent.glob(f"offline-run-*-{run.id}/run-{run.id}.wandb"):
         if older.parent != folder:  # `wandb sync` then passes over it
@@ -167,8 +160,8 @@ def _reach(folder: str) -> bool:
 
 
 def _say_offline(why: object, folder: str) -> None:
-    first = escape(str(why).partition("\n")[0])
-    say("offline", f"W&B is out of reach ({first}); to send the runs later: wandb sync {folder}")
+    first = str(why).partition("\n")[0]
+    say("offline", escape(f"W&B is out of reach ({first}); its records are kept in {folder}"))
 
 
 def _artifact(artifact: Artifact, tracker: TrackerConfig) -> wandb.Artifact:

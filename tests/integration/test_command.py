@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import browser
 from tests.conftest import REPOSITORY
 
 METHODS = ["sft_known", "sft", "sft_fictitious", "prereq_tune", "prereq_fictitious", "prereq_plain"]
@@ -75,6 +76,33 @@ def test_the_report_compares_the_methods_on_the_same_rows(made):
     assert (made / "report" / "tables.tex").read_text().count("prereq\\_tune") >= 2
 
 
+@pytest.mark.skipif(browser.FOUND is None, reason="needs Chromium: apt-get install chromium")
+def test_the_page_of_the_report_opens_in_a_browser(made):
+    """Without a script error, a missing picture or sideways scroll, wide and narrow, light and dark."""
+    page = made / "report" / "index.html"
+    assert page.stat().st_size < 1_000_000
+    choose = """(() => {
+        const form = document.querySelector("form");
+        form.elements.who.value = "sft";
+        form.elements.split.value = "held_out";
+        form.dispatchEvent(new Event("input"));
+        return [form.hidden, document.querySelectorAll(".example:not([hidden])").length,
+                form.querySelector("output").value, document.querySelectorAll("h3").length];
+    })()"""
+    found = {}
+    with browser.chromium() as chromium:
+        for width, dark in ((1280, False), (390, True)):
+            seen = found[width] = browser.seen(chromium, page, width, dark, run=choose)
+            assert seen["errors"] == [] and not seen["sideways"] and seen["wide"] == []
+            assert seen["missing"] == 0 and len(seen["pictures"]) >= 2 * len(METHODS)
+            for wide, high, paths, description in seen["pictures"]:
+                assert wide > 150 and high > 90 and paths > 3 and description
+            hidden, shown, told, sections = seen["ran"]
+            assert not hidden and shown == 6 and told == "6 of 24" and sections >= 6
+    assert found[390]["background"] != found[1280]["background"]
+    assert found[390]["accent"] != found[1280]["accent"]  # pictures follow the page
+
+
 def test_every_artifact_says_what_it_is(made):
     found = {
         kind: manifests(made, kind) for kind in ("data", "base", "knowledge", "skill", "scores")
@@ -128,6 +156,12 @@ def test_a_dry_run_tells_what_is_there_and_what_it_would_cost(run_cli, small_wor
     lines = (
         next(made.glob("world/tiny/generations/prereq_tune-*")) / "generations.jsonl"
     ).read_text()
+    first = json.loads(lines.splitlines()[0])
+    assert first["facts"] and all(
+        value in text
+        for text, facts in zip(first["expected"], first["facts"], strict=True)
+        for value in facts.values()
+    )
     # The best epoch may be the last one, which is then asked once instead of twice.
     assert int(asked.split()[-2].replace(",", "")) >= lines.count("\n")
 

@@ -33,7 +33,7 @@ def test_figure_4_trains_on_each_size_and_draws_it(grown, outputs):
     found = rows(outputs, "figure4")
     places = {(row["here"], row["column"]) for row in found}
     methods = ("sft_fictitious", "prereq_tune")
-    assert places == {(f"{n} fictitious subjects", m) for n in (2, 6) for m in methods}
+    assert places == {(f"{n} subjects", m) for n in (2, 6) for m in methods}
     assert all(float(row["low"]) <= float(row["value"]) <= float(row["high"]) for row in found)
     assert [float(row["published"]) for row in found if row["published"]] == [15.44, 45.3]
     assert "Figure 4" in grown.stdout and "another task and another model" in grown.stdout

@@ -1,11 +1,14 @@
 """`stage=judge` by its command line: four artifacts, all three judges, agreement with people."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
+from prereq.report import collect
+from prereq.report.page import write
 from tests import published, servers
 
 FOUR = ("facts", "evidence", "verdicts", "scores")
@@ -71,6 +74,17 @@ def test_answers_become_facts_evidence_verdicts_and_scores(world):
     assert values(artifacts(outputs)["scores"])["held_out_by_exact", "facts"] == pytest.approx(
         found["held_out_by_exact", "facts"]
     )
+
+
+def test_the_page_shows_verdicts_with_their_passages(world, tmp_path):
+    outputs, run = world
+    assert run().returncode == 0
+    page = write.page(collect.lines(collect.read(outputs)), outputs, tmp_path / "index.html")
+    section = page.read_text("utf-8").partition('-verdicts"><h3>')[2].partition("</section>")[0]
+    assert "✓" in section and "supported" in section and "✗" in section
+    links = set(re.findall(r'href="#([\w-]+)"', section))
+    assert links and links <= set(re.findall(r'li id="([\w-]+)"', section))
+    assert "works as a" in section  # a passage
 
 
 def test_another_judge_splits_nothing_again_and_asks_what_is_missing(world):

@@ -1,11 +1,14 @@
 """`stage=probe` on the command line, and the methods that go by what the base model knows."""
 
+import csv
 import json
 import re
 import shutil
 from pathlib import Path
 
 import pytest
+
+from tests.invariant.test_dealing import ended, start
 
 QA = ["dataset=world_qa", "stage.processes=1", "probe.samples=3"]
 METHODS = ["prereq_gated", "prereq_gated_soft", "sft_unit_cut", "sft_known_last", "flame"]
@@ -81,6 +84,29 @@ def test_a_stopped_probe_goes_on_and_says_the_same(made, run_cli, tmp_path):
     assert not scratch.exists() and not (folder / "checkpoint.jsonl").exists()
 
 
+def probe_files(folder: Path) -> dict[str, bytes]:
+    found = folder.glob("outputs/world_qa/tiny/probe/*/probe.jsonl")
+    return {file.parent.name: file.read_bytes() for file in found}
+
+
+@pytest.mark.parametrize("how", ["workers", pytest.param("ranks", marks=pytest.mark.slow)])
+def test_several_processes_find_what_one_finds(made, run_cli, tmp_path, how):
+    """Splits side by side (stage.processes), or the rows of each dealt out to the processes of a job."""
+    shutil.copytree(made / "outputs", tmp_path / "outputs")
+    shutil.rmtree(tmp_path / "outputs" / "world_qa" / "tiny" / "probe")
+    words = [*json.loads((made / "words.json").read_text()), "stage=probe"]
+    if how == "workers":
+        words[words.index("stage.processes=1")] = "stage.processes=2"
+        result = run_cli(*words, cwd=tmp_path)
+        assert result.returncode == 0, result.stderr
+        assert result.stderr.count(" made  probe") == 5
+        assert result.stderr.count("using  tiny") == 1  # said once, whoever loads it
+    else:
+        said = ended(start(2, "prereq", *words, cwd=tmp_path))
+        assert [code for code, *_ in said] == [0, 0], said
+    assert len(probe_files(made)) == 5 and probe_files(tmp_path) == probe_files(made)
+
+
 def test_methods_learn_from_the_rows_that_they_name(made):
     skills = manifests(made / "outputs", "skill")
     assert set(skills) == set(METHODS)
@@ -94,6 +120,34 @@ def test_methods_learn_from_the_rows_that_they_name(made):
     assert summaries["prereq_gated"]["known"] == sum(line["known"] for line in asked)
     probed = {name for name, one in skills.items() if "probe" in one["content"]["rows"]}
     assert probed == {"prereq_gated_soft", "sft_unit_cut", "flame", "sft_self_distill"}
+
+
+def test_the_report_tells_accuracy_by_what_the_base_knew(made):
+    with open(made / "outputs" / "report" / "scores.csv", newline="") as stream:
+        rows = [r for r in csv.DictReader(stream) if r["split"].startswith("held_out/familiarity=")]
+    (file,) = made.glob("outputs/world_qa/tiny/probe/held_out-*/probe.jsonl")
+    known = {line["row"]: line["category"] for line in lines(file)}
+    scores = manifests(made / "outputs", "scores")
+    for method in METHODS:
+        (answers,) = made.glob(f"outputs/world_qa/tiny/scores/{method}-*/answers.jsonl")
+        mine = [
+            line
+            for line in lines(answers)
+            if (line["split"], line["epoch"]) == ("held_out", scores[method]["epochs"]["best"])
+        ]
+        right: dict[str, list[float]] = {}
+        for line in mine:
+            right.setdefault(known[line["item"]], []).append(line["right"])
+        found = {
+            row["split"].removeprefix("held_out/familiarity="): (float(row["value"]), int(row["n"]))
+            for row in rows
+            if row["method"] == method
+        }
+        assert len(mine) == 30 and found == {
+            category: (pytest.approx(100 * sum(values) / len(values), abs=1e-3), len(values))
+            for category, values in right.items()
+        }
+        assert len(found) > 1
 
 
 def test_frozen_modules_have_no_adapter(made):

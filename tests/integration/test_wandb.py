@@ -28,6 +28,9 @@ def made(run_cli, small_world, tmp_path_factory) -> Path:
     result = run_cli(*small_world, *overrides, cwd=folder)
     assert result.returncode == 0, result.stderr
     assert "untracked" not in result.stderr
+    said = result.stderr.splitlines()
+    assert [line for line in said if "wandb sync" in line] == said[-1:]  # once, whatever was made
+    assert said[-1].strip() == f"to send  wandb sync -n 1 {folder / 'outputs' / 'wandb'}"
     return folder / "outputs"
 
 
@@ -251,9 +254,10 @@ def test_without_a_network_it_goes_offline_with_one_line(tmp_path, server):
         command, env=kept | server, cwd=REPOSITORY, capture_output=True, text=True, timeout=100
     )
     assert result.returncode == 0, result.stderr
-    offline, published = result.stderr.strip().splitlines()
-    assert "offline  W&B is out of reach" in offline and "wandb sync" in offline
+    offline, published, send = result.stderr.strip().splitlines()
+    assert "offline  W&B is out of reach" in offline and str(tmp_path / "wandb") in offline
     assert "made  skill" in published
+    assert send.strip() == f"to send  wandb sync -n 1 {tmp_path / 'wandb'}"
     (recorded,) = read_all(tmp_path)
     assert recorded.exit_code == 0 and len(recorded.history) == 50
     assert recorded.file.parent.name.startswith("offline-run-")

@@ -127,7 +127,10 @@ def test_all_problems_of_the_command_line_in_one_message():
             "dataset.knowledge=[]",
             "needs real or fictitious knowledge (passage or statement), but dataset=world",
         ),
-        ("tracker.name=mlflow", "tracker.name=mlflow: must be one of none, wandb, offline"),
+        (
+            "tracker.name=mlflow",
+            "tracker.name=mlflow: must be one of none, wandb, offline, trackio",
+        ),
     ],
 )
 def test_each_bad_value_has_its_message(override, said):

@@ -8,7 +8,7 @@ import pytest
 from prereq.evaluation.statistics import interval
 from prereq.report import comparisons, picture, tables, written
 from prereq.report.estimates import estimate
-from tests.unit.test_report import lines, scored
+from tests.scored import lines, scored
 
 BETTER = {"held_out": [1.0] * 9 + [0.0], "validation": [1.0, 1.0]}
 WORSE = {"held_out": [0.0] * 8 + [1.0, 1.0], "validation": [0.0, 1.0]}
@@ -178,7 +178,7 @@ def test_coverage_is_a_picture_where_confidence_is_known(tmp_path):
         ]
         scored(tmp_path, "prereq_tune", seed, coverage=points)
     (line,) = (line for line in lines(tmp_path) if line.method == "prereq_tune")
-    shares, means = picture._points(line)
+    shares, means = picture.by_coverage(line)
     assert shares == [25.0, 50.0, 75.0, 100.0] and means == [75.0] * 4
     assert picture.coverage(lines(tmp_path), file).read_bytes()[:4] == b"\x89PNG"
 

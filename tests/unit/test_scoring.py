@@ -203,3 +203,20 @@ def test_an_answer_whose_probability_is_no_number_is_refused(confidence):
     assert recorded(Generation("Lyon", 1, True, None), "Q?", Path("skill"))["confidence"] is None
     with pytest.raises(PrereqError, match=rf"skill: .* is {confidence}, no number"):
         recorded(Generation("Lyon", 1, True, confidence), "Q?", Path("skill"))
+
+
+def test_a_stored_answer_says_what_was_expected():
+    from prereq.stages.eval import reference
+
+    def row(text, version=None, **more):
+        return SkillRow("Q?", text, version is not None, version, 0, "", **more)
+
+    question = row("Lyon.", answers=("Lyon", "Lugdunum", "Lyon"))
+    assert reference(score.Item((question,))) == {"expected": ["Lyon", "Lugdunum"]}
+    versions = [row(f"In {c}.", v, facts={"city": c}) for v, c in enumerate(("Lyon", "Oslo"))]
+    told = reference(score.Item(tuple(versions)))
+    assert told == {
+        "expected": ["In Lyon.", "In Oslo."],
+        "facts": [{"city": "Lyon"}, {"city": "Oslo"}],
+    }
+    assert reference(score.Item((row(""),))) == {"expected": []}  # a topic of long form

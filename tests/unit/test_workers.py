@@ -106,6 +106,13 @@ def test_every_job_runs_once_in_as_many_processes_as_asked_for(tmp_path):
     assert made(tmp_path) == by
 
 
+def test_processes_that_share_the_work_start_no_workers(monkeypatch):
+    monkeypatch.setattr(workers.ranks, "world_size", lambda: 2)
+    assert workers.processes(None, 1.0) == workers.processes(1, 1.0) == 1
+    with pytest.raises(PrereqError, match=r"stage.processes=3: .* as 2 processes already"):
+        workers.processes(3, 1.0)
+
+
 def test_what_workers_show_is_shown_to_the_last_line(tmp_path, capsys):
     jobs = [partial(job, tmp_path, f"n{number}", draw) for number in range(4)]
     workers.parallel(jobs, 2)

@@ -19,6 +19,7 @@ from prereq.config.schema.dataset import (
     TestSplit,
 )
 from prereq.config.schema.experiment import Experiment
+from prereq.config.schema.export import TrackerConfig
 from prereq.config.schema.judge import Judge
 from prereq.config.schema.method import MethodConfig
 from prereq.config.schema.model import AdapterConfig, Architecture, LoraSettings, ModelConfig
@@ -99,16 +100,8 @@ class StageConfig(Training):
     checkpoint_seconds: int = 60
     dry_run: bool = False  # show what is needed, found or to be made, and make nothing
     together: bool = False  # train missing knowledge LoRAs in one pass over the base model
-    processes: int | None = None  # of stage=pipeline; None: as `prereq.runtime.workers` finds best
-
-
-@dataclass
-class TrackerConfig:
-    name: str = "none"  # none | wandb | offline
-    project: str = "prereq"
-    entity: str | None = None
-    group: str | None = None  # None: the dataset's and the model's name
-    upload: bool = True  # adapters, answers and scores whole; False: their manifests alone
+    # Of stage=pipeline (None: as `prereq.runtime.workers` finds best) and of stage=probe (None: one).
+    processes: int | None = None
 
 
 @dataclass

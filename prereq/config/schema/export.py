@@ -1,4 +1,4 @@
-"""A model on its way out: in which format it is exported, and where it is published.
+"""What is shown outside: a model, in which format and where it is published, and runs on a dashboard.
 
 With the keys of the configuration stands what makes sense of them (`problems`).
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,9 +30,35 @@ GGUF = (
 )
 
 
+@dataclass
+class TrackerConfig:
+    """Where runs are shown, besides each artifact's own `metrics.jsonl`."""
+
+    name: str = "none"  # none | wandb | offline | trackio
+    project: str = "prereq"
+    entity: str | None = None
+    group: str | None = None  # None: the dataset's and the model's name
+    upload: bool = True  # adapters, answers and scores whole; False: their manifests alone
+
+
 def problems(config: Config) -> list[str]:
-    """What is wrong with what is exported and published."""
-    return [*_export(config), *_publish(config)]
+    """What is wrong with what is exported, published and tracked."""
+    return [*_export(config), *_publish(config), *_tracked(config.tracker)]
+
+
+def _tracked(tracker: TrackerConfig) -> Iterator[str]:
+    yield from one_of("tracker.name", tracker.name, ("none", "wandb", "offline", "trackio"))
+    if tracker.name != "trackio":
+        return
+    if find_spec("trackio") is None:
+        yield "tracker=trackio needs the package trackio: pip install 'prereq[trackio]'"
+    if tracker.entity is not None:
+        yield (
+            f"tracker.entity={tracker.entity}: Trackio keeps runs on this disk, where nobody owns them; "
+            "leave it out, or use tracker=wandb"
+        )
+    if not tracker.upload:
+        yield "tracker.upload=false: tracker=trackio uploads nothing; leave it out"
 
 
 def _export(config: Config) -> Iterator[str]:

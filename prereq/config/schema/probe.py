@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from prereq.config.schema import Config
 
+# How well a row is known, from best to worst (Gekhman et al. 2024, table 2).
+CATEGORIES = ("highly known", "maybe known", "weakly known", "unknown")
 EXEMPLARS, PROMPTS = 4, 4  # Gekhman et al. (2024) have 4, in 10 prompts with 16 samples of each
 
 

@@ -112,10 +112,7 @@ def _told(setting: Setting, ran: Sequence[Ran]) -> Beside:
             for task, split in zip(tasks, splits, strict=True)
         ]
         rows.append(Row(one.line.name if one else "", name, cells))
-    columns = ["questions answered right, %", "biographies, %"]
-    if setting.long:
-        columns[1] = "biographies, % (here: of the facts;\npublished: of the entities)"
-    return Beside(TITLES["table3"], columns, [*tasks], rows)
+    return Beside(TITLES["table3"], ["questions, %", "biographies, %"], [*tasks], rows)
 
 
 def _plugged(setting: Setting, ran: Sequence[Ran]) -> Beside:
@@ -142,7 +139,7 @@ def _plugged(setting: Setting, ran: Sequence[Ran]) -> Beside:
         rows.append(_with_printed(one.line.name, says if two else "", cells))
     columns = [f"version {v}, %" for v in versions]
     if not two:
-        columns = ["answers of the version plugged in\n(alone: of the first), %", "of another, %"]
+        columns = ["own version, %", "others, %"]  # without knowledge the first is its own
     return Beside(TITLES["table2"], columns, ["invented_questions"] * 2, rows)
 
 
@@ -163,7 +160,7 @@ def _grown(setting: Setting, ran: Sequence[Ran]) -> Beside:
             for method in methods
         ]
         says = "Table 1" if any(full.values()) else ""
-        rows.append(Row(f"{size:,} fictitious subjects", says, cells))
+        rows.append(Row(f"{size:,} subjects", says, cells))
     title = f"{TITLES['figure4']}: {_accuracy(setting)}"
     return Beside(title, methods, [task] * len(methods), rows)
 

@@ -45,19 +45,21 @@ def _claims(table: Beside, setting: Setting, ran: Sequence[Ran]):
     here.legend(fontsize=8, frameon=False)
     here.set_title(f"{setting.dataset} · {setting.model}, a point a seed", loc="left")
     task = table.tasks[0]
-    for row in table.rows:
-        accuracy, claims = (cell.published for cell in row.cells)
-        if claims is not None:
-            printed.scatter([claims], [accuracy], color="#555555", s=16)
-            printed.annotate(
-                row.published, (claims, accuracy), (4, 3), textcoords="offset points", fontsize=8
-            )
+    points = [(*(cell.published for cell in row.cells), row.published) for row in table.rows]
+    points = sorted(point for point in points if point[1] is not None)
+    for place, (accuracy, claims, name) in enumerate(points):  # neighbours on different sides
+        printed.scatter([claims], [accuracy], color="#555555", s=16)
+        at, side = ((5, -3), "left") if place % 2 else ((-5, -3), "right")
+        printed.annotate(
+            name, (claims, accuracy), at, textcoords="offset points", ha=side, fontsize=8
+        )
     name = f"{PRINTED['model']['name']}, {PRINTED['tasks'][task]['name']}"
     printed.set_title(f"published: {name}", loc="left", fontsize=10)
     for axis in (here, printed):
         axis.set_xlabel("claims an answer")
         axis.set_ylabel("claims supported, %")
         axis.margins(0.15)
+        axis.set_xlim(0, 1.3 * axis.get_xlim()[1])
         axis.spines[["top", "right"]].set_visible(False)
     return figure
 

@@ -28,7 +28,9 @@ def show(table: Beside, setting: Setting, ran: Sequence[Ran]) -> None:
     if named:
         grid.add_column("published", overflow="fold")
     for column in table.columns:
-        grid.add_column(f"{column}:\nhere", justify="right")
+        name, _, unit = column.partition(", ")
+        heading = f"{name}\n{unit}, here" if unit else f"{name}\nhere"
+        grid.add_column(heading, justify="right", no_wrap=True)
         if named:
             grid.add_column("published", justify="right", no_wrap=True)
     for row in table.rows:
@@ -55,6 +57,10 @@ def notes(table: Beside, setting: Setting, ran: Sequence[Ran]) -> list[str]:
         f"here: {setting.model} on {setting.dataset}, split {split} ({rows:,} rows), "
         f"seed {_seeds(ran)}{judge}; ± half a 95 % interval"
     ]
+    if setting.shows == "table3" and setting.long:
+        found.append(
+            "of biographies: here the facts that are told, published the entities memorised"
+        )
     if setting.shows == "figure4":
         found.append(
             "the skill is learnt from fewer subjects; the knowledge LoRAs hold all of them"

@@ -21,7 +21,7 @@ from prereq.data.splits import check_root, is_local
 from prereq.errors import PrereqError
 from prereq.evaluation.scoring import METRICS, RULES
 from prereq.model.numerics import attention_for, device_type, dtype_of, product_dtype
-from prereq.stages.specs import bases, choices, probed
+from prereq.stages.specs import bases, choices, preferred, probed
 from prereq.tracking.settings import Settings
 
 FICTITIOUS = ("fictitious_skill", "fictitious_knowledge")  # subsets that `stage=synth` makes
@@ -128,6 +128,8 @@ class Specs:
             return Artifact(folder, digest, kind="skill")
         if not method.trains:
             return None
+        if method.dpo:
+            return preferred.skill(self)
         objective: dict[str, Any] = {"draw_group": choices.draw_group(config)}
         beside = choices.beside(config)
         if beside:  # without knowledge there is nothing to alternate and no skill-only loss to add
