@@ -38,7 +38,7 @@ def test_the_figure_is_a_table_and_a_picture(made):
     assert result.returncode == 0, result.stderr
     for method in ("sft", "prereq_fictitious"):
         assert (
-            f"world_unsure · tiny · {method}: answers of familiarity by familiarity"
+            f"world_unsure · tiny_deep · {method}: answers of familiarity by familiarity"
             in result.stdout
         )
     assert "figure 5; Llama-3-8B" in result.stdout
@@ -64,7 +64,9 @@ def test_the_long_table_has_the_three_counts_of_every_familiarity(made):
 
 def test_the_skill_learns_from_the_knowledge_of_each_version(made):
     _, folder = made
-    (manifest,) = (folder / "world_unsure/tiny/skill").glob("prereq_fictitious-*/manifest.json")
+    (manifest,) = (folder / "world_unsure/tiny_deep/skill").glob(
+        "prereq_fictitious-*/manifest.json"
+    )
     summary = json.loads(manifest.read_text())["summary"]
     assert summary["subjects"] == 6 * 5  # a fact of a fictitious person, with a row in each version
-    assert len(list((folder / "world_unsure/tiny/knowledge").glob("v*"))) == 2
+    assert len(list((folder / "world_unsure/tiny_deep/knowledge").glob("v*"))) == 2
