@@ -32,6 +32,7 @@ from prereq.config.files import reason
 from prereq.errors import BUG, ConfigError, Failed, Preempted, explained
 from prereq.runtime import ranks, signals, sweeps
 from prereq.runtime.console import console, end, say
+from prereq.tracking import trackio
 
 STAGES = {
     "pretrain": "prereq.stages.pretrain",
@@ -72,6 +73,8 @@ def run(cfg: DictConfig) -> float | None:
             config.recipe = recipe(overrides, context.runtime.choices, methods, compose)
             job.settings = identity.settings(config)
             _set_allocator()
+            if config.tracker.name == "trackio":
+                trackio.choose_folder(Path(config.output_dir).resolve())
             with signals.imports():
                 name = "dry_run" if config.stage.dry_run else config.stage.name
                 stage = importlib.import_module(STAGES[name])

@@ -34,9 +34,14 @@ def begin(settings: Settings, spec: Spec, resumed: bool) -> Any:
                 f"{name} is set, and tracker=trackio keeps runs on this disk; unset it, and send them later: "
                 "trackio sync"
             )
-    os.environ.setdefault("TRACKIO_DIR", str(spec.root / "trackio"))  # read when it is imported
+    asked = choose_folder(spec.root)
     import trackio
 
+    if Path(trackio.TRACKIO_DIR) != asked:
+        raise PrereqError(
+            f"Trackio was imported before its folder was set, and would write to {trackio.TRACKIO_DIR}; set "
+            f"TRACKIO_DIR={asked} in the environment of the command"
+        )
     project, name = settings.tracker.project, spec.path.name
     with _quietly():
         for earlier in _runs(project):
@@ -54,6 +59,12 @@ def begin(settings: Settings, spec: Spec, resumed: bool) -> Any:
     folder = shlex.quote(str(trackio.TRACKIO_DIR))
     at_the_end("to see", escape(f"TRACKIO_DIR={folder} trackio show --project {project}"))
     return run
+
+
+def choose_folder(root: Path) -> Path:
+    """Where this process and its workers log, unless the environment says it. Trackio reads it once, when
+    it is imported, and other libraries import it too."""
+    return Path(os.environ.setdefault("TRACKIO_DIR", str(root / "trackio")))
 
 
 def replay(run: Any, rows: Sequence[dict[str, Any]]) -> None:

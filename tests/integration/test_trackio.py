@@ -4,6 +4,8 @@ import json
 import os
 import socket
 import sqlite3
+import sys
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from importlib.util import find_spec
 from multiprocessing import get_context
@@ -41,9 +43,14 @@ class Recorded:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Path:
-    """Where the jobs of this process log: Trackio reads its folder once, when it is imported."""
-    return tmp_path_factory.mktemp("jobs")
+def place(tmp_path_factory) -> Iterator[Path]:
+    """Where the jobs of this process log: Trackio reads its folder when it is imported, so here anew."""
+    folder = tmp_path_factory.mktemp("jobs")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "trackio"]:
+        del sys.modules[name]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRACKIO_DIR", str(folder / "trackio"))
+        yield folder
 
 
 @pytest.fixture(scope="module")
@@ -168,3 +175,11 @@ def _no_folder_of_another_test():
 
 def _lines(file: Path) -> list[dict]:
     return [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+
+
+def test_a_trackio_that_was_imported_for_another_folder_is_refused(place, monkeypatch, capsys):
+    job(place, "before", "trackio", 3)
+    monkeypatch.setenv("TRACKIO_DIR", str(place / "elsewhere"))
+    job(place, "elsewhere", "trackio", 3)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "imported before its folder was set" in said and "the work goes on" in said

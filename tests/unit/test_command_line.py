@@ -200,7 +200,7 @@ def test_a_users_own_config_dir_adds_choices(tmp_path, run_cli):
 
 def test_the_dataset_picks_its_model_and_the_command_line_wins():
     assert "name: tiny" in answer("--cfg", "job", "-p", "model").stdout
-    chosen = answer("model=smollm2_135m", "dataset=world", "--cfg", "job", "-p", "model")
+    chosen = answer("model=smollm2_135m", "dataset=popqa", "--cfg", "job", "-p", "model")
     assert chosen.returncode == 0 and "name: smollm2_135m" in chosen.stdout
 
 
