@@ -152,7 +152,8 @@ def test_an_environment_that_would_send_runs_away_is_refused(place, name, monkey
     artifact = job(place, name, "trackio", 3)
     said = " ".join(capsys.readouterr().err.split())
     assert f"Trackio failed (PrereqError: {name} is set" in said and "the work goes on" in said
-    assert Recorded(place, Path(artifact.path).name).rows == []
+    made = (place / "trackio" / "prereq.db").exists()  # by another test of this process
+    assert not made or Recorded(place, Path(artifact.path).name).rows == []
     assert len((Path(artifact.path) / "metrics.jsonl").read_text().splitlines()) == 3
 
 
