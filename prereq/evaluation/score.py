@@ -49,15 +49,54 @@ def table(
     Shares are in percent. A split at the last epoch, where it was scored at its best as well, is
     called `<split>_last`.
     """
-    metrics = metrics_of(settings.scoring, right, settings.abstentions, settings.hedges)
-    asks_questions = settings.scoring in QUESTIONS
-    scores: list[dict] = []
+    found = _Scores(settings, right)
     curve: list[dict] = []
-    by_row: list[dict] = []
-    coverage: list[dict] = []
-    confidence: dict[str, list[float]] = {}
+    for test in tests:
+        mine = [g for g in generations if g["split"] == test.name]
+        for epoch in sorted({g["epoch"] for g in mine}):
+            here = [g for g in mine if g["epoch"] == epoch and not g["knowledge"]]
+            rows = [items[test.name][g["item"]].rows for g in here]
+            if test.epochs == "all":
+                values = [right(g["text"], r) for g, r in zip(here, rows, strict=True)]
+                curve.append({"split": test.name, "epoch": epoch, "value": 100 * fmean(values)})
+            names = [test.name] if epoch == epochs["best"] or test.epochs == "last" else []
+            if test.epochs in ("all", "ends") and epoch == epochs["last"]:
+                names.append(f"{test.name}_last")
+            for name in names if not test.plug_in else ():
+                found.measure(name, here, rows)
+        if test.plug_in:
+            for knowledge in sorted({g["knowledge"] for g in mine}):
+                own, other = _plugged(mine, items[test.name], knowledge, versions, right)
+                found.add("own", test.name, own, knowledge)
+                if other:  # the subjects have other versions
+                    found.add("other", test.name, other, knowledge)
+    sure = found.confidence
+    for known in (t.name for t in tests if t.role == "known" and t.name in sure):
+        for unseen in (t.name for t in tests if t.role == "unseen" and t.name in sure):
+            found.scores.append(_auroc(f"{known}_against_{unseen}", sure[known], sure[unseen]))
+    asked = {test.name: _digest(items[test.name]) for test in tests}
+    return {
+        "scores": found.scores,
+        "rows": found.by_row,
+        "curve": curve,
+        "coverage": found.coverage,
+        "asked": asked,
+    }
+
+
+class _Scores:
+    """The long table as it grows, and what stands behind it."""
+
+    def __init__(self, settings: EvalConfig, right: Scorer):
+        self.settings, self.right = settings, right
+        self.metrics = metrics_of(settings.scoring, right, settings.abstentions, settings.hedges)
+        self.scores: list[dict] = []
+        self.by_row: list[dict] = []
+        self.coverage: list[dict] = []
+        self.confidence: dict[str, list[float]] = {}
 
     def add(
+        self,
         name: str,
         split: str,
         values: Sequence[float],
@@ -65,67 +104,42 @@ def table(
         unit: str = "share",
         out_of: Sequence[float] | None = None,
     ) -> None:
+        """A score with its interval, from a value a row."""
         if out_of is not None and not sum(out_of):
             return  # a share of nothing: no answer was attempted
         bounds = statistics.interval(
-            values, settings.bootstrap, shares=unit == "share", out_of=out_of
+            values, self.settings.bootstrap, shares=unit == "share", out_of=out_of
         )
         value = fmean(values) if out_of is None else sum(values) / sum(out_of)
         place = {"knowledge": knowledge, "split": split, "metric": name}
-        scores.append(place | _score(value, bounds, unit, len(values)))
-        by_row.append(place | {"values": values, "out_of": out_of})
+        self.scores.append(place | _score(value, bounds, unit, len(values)))
+        self.by_row.append(place | {"values": values, "out_of": out_of})
 
-    for test in tests:
-        mine = [g for g in generations if g["split"] == test.name]
-        for epoch in sorted({g["epoch"] for g in mine}):
-            here = [g for g in mine if g["epoch"] == epoch and not g["knowledge"]]
-            rows = [items[test.name][g["item"]].rows for g in here]
-            values = [right(g["text"], r) for g, r in zip(here, rows, strict=True)]
-            if test.epochs == "all":
-                curve.append({"split": test.name, "epoch": epoch, "value": 100 * fmean(values)})
-            names = [test.name] if epoch == epochs["best"] or test.epochs == "last" else []
-            if test.epochs in ("all", "ends") and epoch == epochs["last"]:
-                names.append(f"{test.name}_last")
-            for name in names if not test.plug_in else ():
-                for metric in metrics:
-                    found, out_of = metric.values(here, rows), None
-                    if metric.out_of is not None:
-                        out_of = metric.out_of(here, rows)
-                    add(metric.name, name, found, unit=metric.unit, out_of=out_of)
-                for group, own in _groups(rows) if asks_questions else ():
-                    parts = [here[place] for place in own], [rows[place] for place in own]
-                    for metric in (metric for metric in metrics if metric.by_group):
-                        found = metric.values(*parts)
-                        add(metric.name, f"{name}/{group}", found, unit=metric.unit)
-                if (sure := CONFIDENCE.values(here, rows)) is not None:
-                    confidence[name] = sure
-                    add(CONFIDENCE.name, name, sure)
-                    for row in _calibration(name, sure, values) if asks_questions else ():
-                        scores.append(row)
-                    if asks_questions:
-                        points = statistics.coverage_curve(sure, values)
-                        coverage += [
-                            {"split": name, "coverage": 100 * share, "accuracy": 100 * value}
-                            for share, value in points
-                        ]
-        if test.plug_in:
-            for knowledge in sorted({g["knowledge"] for g in mine}):
-                own, other = _plugged(mine, items[test.name], knowledge, versions, right)
-                add("own", test.name, own, knowledge)
-                if other:  # the subjects have other versions
-                    add("other", test.name, other, knowledge)
-    for known in (t.name for t in tests if t.role == "known" and t.name in confidence):
-        for unseen in (t.name for t in tests if t.role == "unseen" and t.name in confidence):
-            sides = confidence[known], confidence[unseen]
-            scores.append(_auroc(f"{known}_against_{unseen}", *sides))
-    asked = {test.name: _digest(items[test.name]) for test in tests}
-    return {
-        "scores": scores,
-        "rows": by_row,
-        "curve": curve,
-        "coverage": coverage,
-        "asked": asked,
-    }
+    def measure(
+        self, split: str, answers: Sequence[dict], rows: Sequence[Sequence[SkillRow]]
+    ) -> None:
+        """Every metric of the answers of a split: of all of them, by group, and with their confidence."""
+        asks_questions = self.settings.scoring in QUESTIONS
+        for metric in self.metrics:
+            values = metric.values(answers, rows)
+            out_of = metric.out_of(answers, rows) if metric.out_of is not None else None
+            self.add(metric.name, split, values, unit=metric.unit, out_of=out_of)
+        for group, own in _groups(rows) if asks_questions else ():
+            parts = [answers[place] for place in own], [rows[place] for place in own]
+            for metric in (metric for metric in self.metrics if metric.by_group):
+                self.add(metric.name, f"{split}/{group}", metric.values(*parts), unit=metric.unit)
+        sure = CONFIDENCE.values(answers, rows)
+        if sure is None:
+            return
+        self.confidence[split] = sure
+        self.add(CONFIDENCE.name, split, sure)
+        if asks_questions:
+            values = [self.right(g["text"], r) for g, r in zip(answers, rows, strict=True)]
+            self.scores += _calibration(split, sure, values)
+            self.coverage += [
+                {"split": split, "coverage": 100 * share, "accuracy": 100 * value}
+                for share, value in statistics.coverage_curve(sure, values)
+            ]
 
 
 def _score(
