@@ -1,10 +1,12 @@
 """Scores artifacts on disk, as `stage=eval` publishes them, of a few rows."""
 
 import json
+from pathlib import Path
 
 from prereq.artifacts.publish import publish
 from prereq.artifacts.spec import Spec
-from prereq.report import collect
+from prereq.report import collect, comparisons, tables, written
+from prereq.report.page import write
 from prereq.runtime.files import write_lines
 
 ROWS = {"held_out": [1.0, 0.0, 1.0, 1.0], "validation": [1.0, 1.0], "mine": [0.0, 1.0]}
@@ -55,3 +57,15 @@ def scored(root, method="sft", seed=1, who="a", rows=None, changes=None, splits=
 
 def lines(root):
     return collect.lines(collect.read(root))
+
+
+def compare(found) -> None:
+    """The tables of these lines, as `stage=report` prints them."""
+    tables.comparison(found, comparisons.every(found))
+
+
+def page(root, file="index.html") -> Path:
+    """The page of everything scored under `root`."""
+    found = lines(root)
+    told, _ = written.answers_told(found)
+    return write.page(found, comparisons.every(found), told, root, root / file)

@@ -78,25 +78,32 @@ def _resampled(
     """The mean over runs in each of `count` resamples."""
     chosen = rng.integers(len(data), size=(len(data), count))
     if same_rows:
-        sums = _drawn(np.concatenate(data), count, rng).reshape(len(data), 2, count)
+        sums = _drawn(_kinds(np.concatenate(data)), count, rng).reshape(len(data), 2, count)
         ratios = np.stack([_ratio(each) for each in sums])
         return np.take_along_axis(ratios, chosen, 0).mean(0)
-    drawn = np.empty((len(data), count))
+    drawn, kinds = np.empty((len(data), count)), [_kinds(run) for run in data]
     for place, numbers in zip(drawn, chosen, strict=True):
-        for number, run in enumerate(data):
+        for number, of_run in enumerate(kinds):
             here = numbers == number
-            place[here] = _ratio(_drawn(run, int(here.sum()), rng))
+            place[here] = _ratio(_drawn(of_run, int(here.sum()), rng))
     return drawn.mean(0)
 
 
-def _drawn(rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Sums over the rows (columns of the matrix), drawn with replacement, `count` times.
+def _kinds(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows (columns of the matrix) that differ, and how often each is there."""
+    return np.unique(rows, axis=1, return_counts=True)
+
+
+def _drawn(
+    kinds: tuple[np.ndarray, np.ndarray], count: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Sums over rows that are drawn with replacement, as many as there are, `count` times.
 
     Rows that are alike are drawn together: how often each kind comes is multinomial.
     """
-    kinds, often = np.unique(rows, axis=1, return_counts=True)
-    n = rows.shape[1]
-    return kinds @ rng.multinomial(n, often / n, size=count).T
+    values, often = kinds
+    n = int(often.sum())
+    return values @ rng.multinomial(n, often / n, size=count).T
 
 
 def _ratio(sums: np.ndarray) -> np.ndarray:

@@ -6,8 +6,7 @@ is the same, the rows of a split included; what differs from the recipe names th
 
 import csv
 import io
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -90,25 +89,27 @@ class Line:
     roles: dict[str, str | None] = field(default_factory=dict)
     runs: dict[int, dict[str, Scored]] = field(default_factory=dict)  # seed → split → scores
     notes: list[str] = field(default_factory=list)
+    # What `report.estimates` found of the runs, each once: terminal, LaTeX, pictures and page show the same.
+    estimates: dict[tuple, Any] = field(default_factory=dict)
 
     def scores(self, split: str, metric: str, plugged: bool = False) -> list[Score]:
         """One score a seed (a seed and plugged-in adapter), those of a split and metric."""
         return [
             score
-            for score in self.shown()
+            for own, score in self._every()
             if (score.split, score.metric, bool(score.knowledge)) == (split, metric, plugged)
+            and _belongs(score.split, own)
         ]
 
     def shown(self) -> list[Score]:
         """Every score of the line, each from the newest run of its split."""
-        return [
-            score
-            for run in self.runs.values()
-            for split, scored in run.items()
-            for score in scored.scores
-            if score.split == split
-            or re.match(rf"{re.escape(split)}(_last|_against_|/)", score.split)
-        ]
+        return [score for own, score in self._every() if _belongs(score.split, own)]
+
+    def _every(self) -> Iterator[tuple[str, Score]]:
+        """Each run's scores beside each split that the line takes from it."""
+        for run in self.runs.values():
+            for split, scored in run.items():
+                yield from ((split, score) for score in scored.scores)
 
     def of(self, split: str) -> dict[int, Scored]:
         """Seed → the scores that hold the split."""
@@ -118,6 +119,12 @@ class Line:
     def split_of(self, role: str | None) -> str | None:
         """The first split with this role."""
         return next((name for name, r in self.roles.items() if r == role), None)
+
+
+def _belongs(name: str, split: str) -> bool:
+    """Whether a score's split is this one or a part of it."""
+    after = name.removeprefix(split)
+    return name == split or (after != name and after.startswith(("_last", "_against_", "/")))
 
 
 def read(root: Path) -> list[Scored]:

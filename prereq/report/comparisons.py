@@ -130,15 +130,46 @@ def _corrected(rows: Sequence[Comparison]) -> list[Comparison]:
     return found
 
 
-def against_the_best_plain(lines: Sequence[Line]) -> tuple[Line | None, str | None, list]:
+def between(pairs: Sequence[Comparison], first: Line, second: Line, split: str) -> list[Comparison]:
+    """How accurate two lines are on a split, out of what `every` found, seen from the first one."""
+    place = first.dataset, first.model, first.base, split, "accuracy"
+    found = []
+    for pair in pairs:
+        if (pair.dataset, pair.model, pair.base_experiment, pair.split, pair.metric) == place:
+            if (pair.first, pair.second) == (first.name, second.name):
+                found.append(pair)
+            elif (pair.second, pair.first) == (first.name, second.name):
+                found.append(_turned(pair))
+    return found
+
+
+def _turned(pair: Comparison) -> Comparison:
+    """The same comparison, seen from the second one."""
+    return replace(
+        pair,
+        first=pair.second,
+        second=pair.first,
+        first_value=pair.second_value,
+        second_value=pair.first_value,
+        difference=0.0 - pair.difference,  # never -0.0
+        low=0.0 - pair.high,
+        high=0.0 - pair.low,
+        first_only=pair.second_only,
+        second_only=pair.first_only,
+    )
+
+
+def against_the_best_plain(
+    lines: Sequence[Line], pairs: Sequence[Comparison]
+) -> tuple[Line | None, str | None, list[list[Comparison]]]:
     """The best plain line, the split that is reported, and every other line's comparison with it there.
 
-    Of each line its rows of `comparisons.csv`: of all seeds, then of each.
+    Of each line its rows of `comparisons.csv` (`pairs`): of all seeds, then of each.
     """
     reference = best(lines, "plain")
     split = reported(reference) if reference else None
     others = [line for line in lines if line is not reference and split]
-    found = [rows for line in others if (rows := compare(line, reference, split))]
+    found = [rows for line in others if (rows := between(pairs, line, reference, split))]
     return reference, split, found
 
 

@@ -32,7 +32,17 @@ def estimate(
 
     The 95 % interval of one seed is over its rows; of several, over seeds and rows (`statistics.over_seeds`).
     Where the rows' own values are not kept, it is made of the seeds' intervals (`statistics.pooled`).
+    What was found is kept with the line.
     """
+    place = split, metric, plugged, knowledge
+    if place not in line.estimates:
+        line.estimates[place] = _estimate(line, *place)
+    return line.estimates[place]
+
+
+def _estimate(
+    line: Line, split: str, metric: str, plugged: bool, knowledge: str | None
+) -> Estimate | None:
     scores = line.scores(split, metric, plugged)
     scores = [score for score in scores if knowledge in (None, score.knowledge)]
     if not scores:

@@ -16,7 +16,7 @@ from prereq.report.comparisons import (
     Comparison,
     against_the_best_plain,
     best,
-    compare,
+    between,
     p_value,
     reported,
 )
@@ -34,15 +34,18 @@ ROLES = {
 }
 
 
-def comparison(lines: Sequence[Line]) -> None:
-    """For each data set and model: the scores, the differences, and what they say in a sentence."""
+def comparison(lines: Sequence[Line], pairs: Sequence[Comparison]) -> None:
+    """For each data set and model: the scores, the differences, and what they say in a sentence.
+
+    `pairs`: the comparisons that `comparisons.every` found.
+    """
     for dataset, model in dict.fromkeys((line.dataset, line.model) for line in lines):
         mine = [line for line in lines if (line.dataset, line.model) == (dataset, model)]
         _show(f"{dataset} · {model}", mine)
         for base in dict.fromkeys(line.base for line in mine):
             of_base = [line for line in mine if line.base == base]
-            _show_differences(of_base)
-            for sentence in sentences(of_base):
+            _show_differences(of_base, pairs)
+            for sentence in sentences(of_base, pairs):
                 out.print(f"[bold]→[/bold] {escape(sentence)}")
         for note in notes(mine):
             out.print(escape(note))
@@ -151,9 +154,11 @@ def _joined(line: Line, split: str, parts: Sequence[tuple[str, bool]]) -> str:
     return "/".join(f"{fmean(s.value for s in p):.1f}" if p else "–" for p in picked)
 
 
-def differences(lines: Sequence[Line]) -> tuple[str, list[str], list[list[str]]] | None:
+def differences(
+    lines: Sequence[Line], pairs: Sequence[Comparison]
+) -> tuple[str, list[str], list[list[str]]] | None:
     """Every method against the best plain one, on the same rows: a title, headings and cells."""
-    reference, split, found = against_the_best_plain(lines)
+    reference, split, found = against_the_best_plain(lines, pairs)
     if not found:
         return None
     selects = words(reference.split_of("selection"))
@@ -172,8 +177,8 @@ def differences(lines: Sequence[Line]) -> tuple[str, list[str], list[list[str]]]
     return title, headings, cells
 
 
-def _show_differences(lines: Sequence[Line]) -> None:
-    found = differences(lines)
+def _show_differences(lines: Sequence[Line], pairs: Sequence[Comparison]) -> None:
+    found = differences(lines, pairs)
     if found is None:
         if len(lines) > 1 and not any(line.split_of("selection") for line in lines):
             out.print(
@@ -200,14 +205,14 @@ def _equal(p: float) -> str:
     return p_value(p).replace("<", "< 0") if p < 0.0001 else f"= {p:.4f}"
 
 
-def sentences(lines: Sequence[Line]) -> list[str]:
+def sentences(lines: Sequence[Line], pairs: Sequence[Comparison]) -> list[str]:
     """The finding: the best prerequisite method against the best plain one, of the same base.
 
     Which is the best is chosen on the split that selects; what is reported comes from held-out rows.
     """
     ours, plain = best(lines, "prerequisite"), best(lines, "plain")
     split = reported(ours) if ours and plain else None
-    rows = compare(ours, plain, split) if split else []
+    rows = between(pairs, ours, plain, split) if split else []
     if not rows:
         return []
     found, known = rows[0], ours.split_of("known") == split

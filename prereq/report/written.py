@@ -8,9 +8,11 @@ from typing import Any
 from prereq.config.shape import spelt
 from prereq.report import tables
 from prereq.report.collect import Line, Scored, write_table
+from prereq.report.comparisons import Comparison
 from prereq.runtime import files
 
 ANSWERS = "answers.jsonl"  # in each scores artifact
+Told = dict[tuple[str, str, str, int], list[dict]]  # (data set, model, line's name, seed) → answers
 LATEX = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -25,26 +27,32 @@ LATEX = {
 MOST = 5  # columns of numbers in a LaTeX table, so that it fits a page
 
 
-def answers(lines: Sequence[Line], file: Path) -> list[str]:
-    """`answers.csv`: a line a question and seed, for each method its answer and whether it is right.
+def answers_told(lines: Sequence[Line]) -> tuple[Told, list[str]]:
+    """Each line's answers at the epoch that is reported, without knowledge plugged in, seed by seed.
 
-    At the epoch that is reported, without knowledge plugged in. Returns the names of those whose answers
-    are not kept, because an earlier version of prereq scored them.
+    And the names of those whose answers are not kept, because an earlier version of prereq scored them.
     """
+    told: Told = {}
     lacking: list[str] = []
-    table: dict[tuple, dict[str, tuple[str, Any]]] = {}
     for line in lines:
         for seed, run in _runs(line):
-            there = run.folder / ANSWERS
-            if not there.exists():
-                if run.rows:  # else it is a judge's, who graded answers that another holds
-                    lacking.append(f"{line.dataset} {line.name}")
-                continue
-            for told in reported_answers(run, line, seed, there):
-                place = (line.dataset, line.model, seed, told["split"])
-                asked = (told["item"], told["question"], " | ".join(told["expected"]))
-                verdict = told.get("grade", told["right"])
-                table.setdefault(place + asked, {})[line.name] = (told["answer"], verdict)
+            there, place = run.folder / ANSWERS, (line.dataset, line.model, line.name, seed)
+            if there.exists():
+                told.setdefault(place, []).extend(_reported_answers(run, line, seed, there))
+            elif run.rows:  # else it is a judge's, who graded answers that another holds
+                lacking.append(f"{line.dataset} {line.name}")
+    return told, list(dict.fromkeys(lacking))
+
+
+def answers(lines: Sequence[Line], told: Told, file: Path) -> None:
+    """`answers.csv`: a line a question and seed, for each method its answer and whether it is right."""
+    table: dict[tuple, dict[str, tuple[str, Any]]] = {}
+    for (dataset, model, name, seed), of_line in told.items():
+        for one in of_line:
+            place = (dataset, model, seed, one["split"], one["item"])
+            asked = (one["question"], " | ".join(one["expected"]))
+            verdict = one.get("grade", one["right"])
+            table.setdefault(place + asked, {})[name] = (one["answer"], verdict)
     names = list(dict.fromkeys(line.name for line in lines))
     columns = ["dataset", "model", "seed", "split", "question", "accepted"]
     columns += [column for name in names for column in (name, f"{name}: right")]
@@ -53,7 +61,6 @@ def answers(lines: Sequence[Line], file: Path) -> list[str]:
         for place, found in table.items()
     )
     write_table(columns, rows, file)
-    return list(dict.fromkeys(lacking))
 
 
 def _runs(line: Line) -> list[tuple[int, Scored]]:
@@ -62,7 +69,7 @@ def _runs(line: Line) -> list[tuple[int, Scored]]:
     return [(seed, run) for (seed, _), run in sorted(found.items())]
 
 
-def reported_answers(run: Scored, line: Line, seed: int, file: Path) -> list[dict]:
+def _reported_answers(run: Scored, line: Line, seed: int, file: Path) -> list[dict]:
     """The answers of the splits that the line takes from this run, each item once: at the best epoch,
     or, where only the last one answered, at that."""
     remedy = f"remove the folder {run.folder}, and stage=pipeline or stage=eval makes it anew"
@@ -90,7 +97,7 @@ def coverage(lines: Sequence[Line], file: Path) -> None:
     write_table(columns, rows, file)
 
 
-def latex(lines: Sequence[Line], file: Path) -> None:
+def latex(lines: Sequence[Line], pairs: Sequence[Comparison], file: Path) -> None:
     """`tables.tex`: the tables of the terminal for `\\input`, with the packages booktabs and makecell."""
     parts = ["% needs \\usepackage{booktabs,makecell}"]
     for dataset, model in dict.fromkeys((line.dataset, line.model) for line in lines):
@@ -104,7 +111,8 @@ def latex(lines: Sequence[Line], file: Path) -> None:
             title = f"{dataset} · {model}, mean over seeds {seeds}; {tables.SHARES}."
             parts.append(_latex_table(title, ["method", *(heading for heading, _ in block)], rows))
         for base in dict.fromkeys(line.base for line in mine):
-            if found := tables.differences([line for line in mine if line.base == base]):
+            of_base = [line for line in mine if line.base == base]
+            if found := tables.differences(of_base, pairs):
                 title, headings, rows = found
                 parts.append(_latex_table(f"{dataset} · {model}, {title}.", headings, rows))
     files.write_text(file, "\n\n".join(parts) + "\n")

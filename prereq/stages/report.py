@@ -32,24 +32,25 @@ def run(config: Config) -> Path:
     collect.write_csv(found, collect.Score, folder / "scores.csv")
     pairs = comparisons.every(lines)
     collect.write_csv(pairs, comparisons.Comparison, folder / "comparisons.csv")
-    lacking = written.answers(lines, folder / "answers.csv")
+    told, lacking = written.answers_told(lines)
+    written.answers(lines, told, folder / "answers.csv")
     written.coverage(lines, folder / "coverage.csv")
-    written.latex(lines, folder / "tables.tex")
+    written.latex(lines, pairs, folder / "tables.tex")
     drawn, left_out = picture.curves(lines, folder / "accuracy.png")
     sure = picture.coverage(lines, folder / "coverage.png")
     by_told = certainty.of_lines(lines)
-    told = certainty.picture(by_told, folder / "certainty.png")
+    by_times = certainty.picture(by_told, folder / "certainty.png")
     known = familiarity.write(lines, folder / "familiarity.csv")
     viewed = picture.popularity(lines, folder / "popularity.png")
-    tables.comparison(lines)
+    tables.comparison(lines, pairs)
     familiarity.show(lines)
     certainty.shown(by_told)
-    page = write.page(lines, root, folder / "index.html")
+    page = write.page(lines, pairs, told, root, folder / "index.html")
     named = {score.artifact for score in found}
     scores = [a for a in store.every(root, "scores") if Path(a.path).name in named]
     content = {"scores": sorted(artifact.manifest["key"] for artifact in scores)}
     spec = Spec(root, config.dataset.name, config.model.name, "report", "report", content)
-    pictures = filter(None, (drawn, sure, viewed, told))
+    pictures = filter(None, (drawn, sure, viewed, by_times))
     sent = [folder / "scores.csv", folder / "comparisons.csv", *pictures]
     obtain.report(choices.recorded(config), spec, scores, sent)
     say("wrote", str(folder / "scores.csv"))
@@ -59,7 +60,7 @@ def run(config: Config) -> Path:
     if drawn:
         without = f"(without {', '.join(left_out)})" if left_out else ""
         say("wrote", str(drawn), escape(without))
-    for file in filter(None, (sure, known, viewed, told)):
+    for file in filter(None, (sure, known, viewed, by_times)):
         say("wrote", str(file))
     say("wrote", escape(str(page)), "(the whole report: open it in a browser)")
     return folder / "scores.csv"

@@ -6,9 +6,9 @@ import re
 import pytest
 
 from prereq.evaluation.statistics import interval
-from prereq.report import comparisons, picture, tables, written
+from prereq.report import comparisons, picture, written
 from prereq.report.estimates import estimate
-from tests.scored import lines, scored
+from tests.scored import compare, lines, scored
 
 BETTER = {"held_out": [1.0] * 9 + [0.0], "validation": [1.0, 1.0]}
 WORSE = {"held_out": [0.0] * 8 + [1.0, 1.0], "validation": [0.0, 1.0]}
@@ -88,6 +88,23 @@ def test_every_pair_is_there_corrected_for_all_of_them(tmp_path):
     assert all(row.p_holm >= row.p for row in found)
 
 
+def test_a_pair_is_the_same_from_both_sides(tmp_path):
+    """So the tables, whose reference may be either, have the numbers of comparisons.csv."""
+    for seed in (1, 2):
+        scored(tmp_path, "prereq_tune", seed, rows=BETTER)
+        scored(tmp_path, "sft", seed, rows=WORSE)
+    ours, plain = sorted(lines(tmp_path), key=lambda line: line.name)
+    pairs = comparisons.every([ours, plain])
+    one = comparisons.between(pairs, ours, plain, "held_out")
+    other = comparisons.between(pairs, plain, ours, "held_out")
+    assert one == comparisons.compare(ours, plain, "held_out") and len(one) == 3
+    for mine, its in zip(one, other, strict=True):
+        assert (its.first, its.second, its.p) == (mine.second, mine.first, mine.p)
+        assert (its.difference, its.low, its.high) == (-mine.difference, -mine.high, -mine.low)
+        assert (its.first_only, its.second_only) == (mine.second_only, mine.first_only)
+    assert comparisons.between(pairs, ours, plain, "mine") == []
+
+
 def test_the_interval_of_a_cell_is_over_seeds_and_rows(tmp_path):
     for seed, right in enumerate((2, 5, 8)):
         scored(tmp_path, seed=seed, rows={"held_out": [1.0] * right + [0.0] * (10 - right)})
@@ -107,7 +124,7 @@ def test_scores_without_rows_are_put_together_by_their_own_intervals(tmp_path, c
     (line,) = lines(tmp_path)
     found = estimate(line, "held_out_against_mine", "confidence_auroc")
     assert found.value == 85.0 and found.high - found.low == pytest.approx(2 * 1.96 * 5, abs=0.01)
-    tables.comparison([line])
+    compare([line])
     assert "85.0 ± 9.8" in capsys.readouterr().out
 
 
@@ -122,7 +139,7 @@ def test_without_a_split_that_selects_no_method_is_the_best(tmp_path, capsys):
     scored(tmp_path, "prereq_tune", rows={"held_out": [1.0, 1.0]})
     found = lines(tmp_path)
     assert comparisons.best(found, "plain") is None
-    tables.comparison(found)
+    compare(found)
     shown = " ".join(capsys.readouterr().out.split())
     assert "no method is called the best; comparisons.csv has every pair" in shown
     assert "the best plain" not in shown and "best of its kind" not in shown
@@ -131,7 +148,7 @@ def test_without_a_split_that_selects_no_method_is_the_best(tmp_path, capsys):
 
 def test_the_terminal_tells_differences_and_their_tests(tmp_path, capsys):
     pair(tmp_path, seeds=(1, 2))
-    tables.comparison(lines(tmp_path))
+    compare(lines(tmp_path))
     shown = " ".join(capsys.readouterr().out.split())
     assert "held out: difference from sft, the best plain method on validation" in shown
     assert "+70.0" in shown and ".0391 .0391" in shown and "10 rows × 2 seeds" in shown
@@ -148,7 +165,8 @@ def test_answers_stand_side_by_side(tmp_path):
     scored(tmp_path, "prereq_tune", answers=mine)
     scored(tmp_path, "sft", answers=[told(0, "I don't know", "not attempted", epoch=2)])
     scored(tmp_path, "sft_known")
-    lacking = written.answers(lines(tmp_path), tmp_path / "answers.csv")
+    found, lacking = written.answers_told(lines(tmp_path))
+    written.answers(lines(tmp_path), found, tmp_path / "answers.csv")
     assert lacking == ["world sft_known"]
     with open(tmp_path / "answers.csv", newline="") as stream:
         first, second = csv.DictReader(stream)
@@ -189,7 +207,8 @@ def test_latex_escapes_what_it_must_and_has_as_many_cells_as_columns(tmp_path):
     )
     scored(tmp_path, "prereq_tune", rows=BETTER, changes={"a": "50 % & more_"})
     scored(tmp_path, "sft", rows=WORSE)
-    written.latex(lines(tmp_path), tmp_path / "tables.tex")
+    found = lines(tmp_path)
+    written.latex(found, comparisons.every(found), tmp_path / "tables.tex")
     text = (tmp_path / "tables.tex").read_text()
     assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 2
     for columns, body in re.findall(

@@ -8,10 +8,10 @@ from html.parser import HTMLParser
 import pytest
 
 from prereq.errors import PrereqError
-from prereq.report import collect
 from prereq.report.estimates import estimate
-from prereq.report.page import charts, curves, numbers, origins, svg, write
+from prereq.report.page import charts, curves, numbers, origins, svg
 from tests.scored import lines, scored
+from tests.scored import page as written_page
 
 EVIL = '<script>alert("x")</script><img src=x onerror=y>'
 
@@ -49,7 +49,7 @@ def page(tmp_path):
     evil = {"changes": {"model.path": EVIL}, "coverage": []}
     scored(tmp_path, "sft", answers=[told(EVIL), told("right one", 1, "right")])
     scored(tmp_path, "prereq_tune", answers=[told("", 0, "not attempted")], **evil)
-    return write.page(lines(tmp_path), tmp_path, tmp_path / "report" / "index.html")
+    return written_page(tmp_path, "report/index.html")
 
 
 def test_whatever_comes_from_data_stays_text(page):
@@ -79,7 +79,7 @@ def test_every_answer_is_marked_by_a_word_and_those_that_agree_stand_together(tm
     for method in ("sft", "sft_fictitious", "prereq_tune"):
         answer = "Paris" if method == "prereq_tune" else " Rome\n"
         scored(tmp_path, method, answers=[told(answer)])
-    text = write.page(lines(tmp_path), tmp_path, tmp_path / "index.html").read_text("utf-8")
+    text = written_page(tmp_path).read_text("utf-8")
     cards = re.findall(r'<li data-grade="wrong">(.*?)</li>', text, re.DOTALL)
     assert len(cards) == 2 and all("✗" in card and "wrong" in card for card in cards)
     (rome,) = [card for card in cards if "Rome" in card]
@@ -143,7 +143,7 @@ def test_what_is_missing_is_named_with_its_command(tmp_path):
     scored(tmp_path, "sft", seed=1)
     scored(tmp_path, "sft", seed=2)
     scored(tmp_path, "prereq_tune", seed=1, changes={"skill.epochs": 3})
-    text = write.page(lines(tmp_path), tmp_path, tmp_path / "index.html").read_text("utf-8")
+    text = written_page(tmp_path).read_text("utf-8")
     section = text.partition('-missing"><h3>')[2]
     assert "prereq_tune (skill.epochs=3) with seed 2" in section
     assert "method=prereq_tune seed=2 skill.epochs=3" in section
@@ -192,6 +192,4 @@ def test_a_share_of_several_seeds_stays_within_0_and_100(tmp_path):
 
 def test_scores_alone_make_a_page(tmp_path):
     scored(tmp_path, rows={"mine": [1.0, 0.0]}, roles={"mine": None})
-    assert "Not here" in write.page(
-        collect.lines(collect.read(tmp_path)), tmp_path, tmp_path / "index.html"
-    ).read_text("utf-8")
+    assert "Not here" in written_page(tmp_path).read_text("utf-8")

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from prereq.report import collect, picture, tables
-from tests.scored import lines, scored
+from tests.scored import compare, lines, scored
 
 
 def test_seeds_of_one_experiment_are_a_line(tmp_path):
@@ -43,7 +43,7 @@ def test_another_split_evaluated_later_blanks_nothing(tmp_path, capsys):
     (line,) = lines(tmp_path)
     assert [s.value for s in line.scores("held_out", "accuracy")] == [50.0]
     assert [s.value for s in line.scores("mine", "accuracy")] == [100.0]
-    tables.comparison([line])
+    compare([line])
     shown = capsys.readouterr().out
     assert "held out" in shown and "mine" in shown
 
@@ -54,7 +54,7 @@ def test_rows_that_were_changed_between_seeds_are_not_averaged(tmp_path, capsys)
     (line,) = lines(tmp_path)
     assert [s.seed for s in line.scores("mine", "accuracy")] == [2]
     assert sorted(s.seed for s in line.scores("held_out", "accuracy")) == [1, 2]
-    tables.comparison([line])
+    compare([line])
     assert "mine: seed 1 answered other rows of that name; not shown" in capsys.readouterr().out
 
 
@@ -67,7 +67,7 @@ def test_the_sentence_compares_like_with_like(tmp_path, capsys):
         scored(tmp_path, "sft", seed, rows=worse)
         # Better on the rows that are reported, and worse where the choice is made.
         scored(tmp_path, "sft_fictitious", seed, rows={**better, "validation": [0.0, 0.0]})
-    tables.comparison(lines(tmp_path))
+    compare(lines(tmp_path))
     shown = " ".join(capsys.readouterr().out.split())
     assert "prereq_tune answers 100.0 % right at its best epoch and sft 0.0 %" in shown
     assert "4 rows × 2 seeds" in shown and "chosen on validation" in shown
@@ -76,7 +76,7 @@ def test_the_sentence_compares_like_with_like(tmp_path, capsys):
 def test_other_base_models_are_not_compared(tmp_path, capsys):
     scored(tmp_path, "prereq_tune", base="one")
     scored(tmp_path, "sft", base="other")
-    tables.comparison(lines(tmp_path))
+    compare(lines(tmp_path))
     assert "→" not in capsys.readouterr().out
 
 
@@ -84,7 +84,7 @@ def test_dropped_rows_and_missing_seeds_stand_below_the_table(tmp_path, capsys):
     scored(tmp_path, "sft", dropped=31, cut=1)
     scored(tmp_path, "sft", seed=2)
     scored(tmp_path, "prereq_tune")
-    tables.comparison(lines(tmp_path))
+    compare(lines(tmp_path))
     shown = capsys.readouterr().out
     assert "sft: of its training rows longer than max_length 1 cut, 31 dropped" in shown
     assert "fewer than 2 seeds: prereq_tune (1)" in shown
@@ -123,7 +123,7 @@ def test_no_number_is_cut_in_a_narrow_terminal(tmp_path, monkeypatch, columns):
     monkeypatch.setattr(tables, "out", out)
     rows = {f"split_{n}": [1.0, 0.0, 1.0] for n in range(9)}
     scored(tmp_path, "prereq_fictitious", rows=rows, roles=dict.fromkeys(rows))
-    tables.comparison(lines(tmp_path))
+    compare(lines(tmp_path))
     text = out.file.getvalue()
     assert text.count("66.7 ± 50.0") == 9 and max(map(len, text.splitlines())) <= columns
 

@@ -10,7 +10,7 @@ from prereq.evaluation.scoring import NOT_ATTEMPTED, RIGHT, WRONG
 from prereq.report import tables
 from prereq.report.collect import Line
 from prereq.report.page.origins import Origin, Origins
-from prereq.report.written import ANSWERS, reported_answers
+from prereq.report.written import Told
 from prereq.runtime import files
 
 MOST = 30  # examples
@@ -20,8 +20,6 @@ PARTLY = "partly right"
 # A sign beside the word, so that nobody has to tell them apart by colour.
 SIGNS = {RIGHT: "✓", WRONG: "✗", NOT_ATTEMPTED: "○", PARTLY: "◐"}
 SIGNS |= {"supported": "✓", "not supported": "✗", "irrelevant": "–", "unreadable": "?"}
-
-Told = dict[tuple[str, int], list[dict]]  # (line's name, seed) → answers
 
 
 @dataclass(frozen=True)
@@ -75,26 +73,16 @@ class Topic:
     passages: list[dict] = field(default_factory=list)
 
 
-def answers(lines: Sequence[Line]) -> Told:
-    """Every line's answers at the epoch that is reported, seed by seed, where they are kept."""
-    found: Told = {}
-    for line in lines:
-        for seed, runs in line.runs.items():
-            for run in {run.folder: run for run in runs.values()}.values():
-                if (run.folder / ANSWERS).exists():
-                    told = reported_answers(run, line, seed, run.folder / ANSWERS)
-                    found.setdefault((line.name, seed), []).extend(told)
-    return found
-
-
 def chosen(lines: Sequence[Line], told: Told, reported: str | None) -> list[Example]:
     """Thirty questions at the seed that most lines answered, evenly spaced over the reported split and
     the others: what the answers are plays no part."""
-    seeds = [seed for _, seed in told]
+    names = {(line.dataset, line.model, line.name) for line in lines}
+    seeds = [seed for *place, seed in told if tuple(place) in names]
     if not seeds:
         return []
     seed = max(sorted(set(seeds)), key=seeds.count)
-    mine = {line.name: told[line.name, seed] for line in lines if (line.name, seed) in told}
+    places = {line.name: (line.dataset, line.model, line.name, seed) for line in lines}
+    mine = {name: told[place] for name, place in places.items() if place in told}
     asked: dict[str, dict[tuple, Example]] = {}
     for answer in (a for of_line in mine.values() for a in of_line):
         split = answer["split"]

@@ -17,9 +17,10 @@ from prereq import __version__
 from prereq.config.shape import spelt
 from prereq.report import tables
 from prereq.report.collect import Line
-from prereq.report.comparisons import against_the_best_plain, best, compare, reported
+from prereq.report.comparisons import Comparison, best, between, reported
 from prereq.report.page import charts, curves, examples, missing, numbers, origins
 from prereq.report.page.origins import Origin, Origins
+from prereq.report.written import Told
 from prereq.runtime import files
 
 HERE = Path(__file__).parent
@@ -39,11 +40,19 @@ SECTIONS = {  # parts of a data set's results, as the contents name them
 }
 
 
-def page(lines: Sequence[Line], root: Path, file: Path) -> Path:
-    """Write the page of everything scored under `root`; its links lead from `file` into `root`."""
+def page(
+    lines: Sequence[Line], pairs: Sequence[Comparison], told: Told, root: Path, file: Path
+) -> Path:
+    """Write the page of everything scored under `root`; its links lead from `file` into `root`.
+
+    `pairs` is what `comparisons.every` found of the lines, `told` what they answered.
+    """
     here = origins.read(root)
     places = dict.fromkeys((line.dataset, line.model) for line in lines)
-    groups = [_group([x for x in lines if (x.dataset, x.model) == p], here) for p in places]
+    groups = [
+        _group([x for x in lines if (x.dataset, x.model) == place], pairs, told, here)
+        for place in places
+    ]
     files.write_text(file, render(groups=groups, overview=_overview(lines, here, groups)))
     return file
 
@@ -98,15 +107,16 @@ def _overview(lines: Sequence[Line], here: Origins, groups: Sequence[dict]) -> d
     }
 
 
-def _group(lines: Sequence[Line], here: Origins) -> dict[str, Any]:
+def _group(
+    lines: Sequence[Line], pairs: Sequence[Comparison], told: Told, here: Origins
+) -> dict[str, Any]:
     """All sections of one data set and model."""
     dataset, model = lines[0].dataset, lines[0].model
     place = f"{dataset}-{model}"
     tables.named(lines)
     split = numbers.reported_split(lines)
     lines = numbers.by_score(lines, split)
-    told = examples.answers(lines)
-    reference = against_the_best_plain(lines)[0]
+    reference = best(lines, "plain")
     dashed = reference.name if reference else None
     pictures = {
         "curves": (curves.by_epoch(lines), curves.EPOCHS),
@@ -121,10 +131,12 @@ def _group(lines: Sequence[Line], here: Origins) -> dict[str, Any]:
         "reference": dashed,
         "lines": [_line(line, here, number, place) for number, line in enumerate(lines)],
         "shared": spelt(tables.named(lines)),
-        "findings": [_finding(of_base) for of_base in _bases(lines)],
+        "findings": [_finding(of_base, pairs) for of_base in _bases(lines)],
         "notes": tables.notes(lines),
         "scores": numbers.compared(lines, split),
-        "differences": [d for of_base in _bases(lines) if (d := tables.differences(of_base))],
+        "differences": [
+            d for of_base in _bases(lines) if (d := tables.differences(of_base, pairs))
+        ],
         "leaked": numbers.leaked(lines),
         "plugged": numbers.plugged(lines),
         "groups": numbers.grouped(lines, split),
@@ -151,14 +163,15 @@ def _bases(lines: Sequence[Line]) -> list[list[Line]]:
     return [[x for x in lines if x.base == b] for b in dict.fromkeys(x.base for x in lines)]
 
 
-def _finding(lines: Sequence[Line]) -> dict[str, Any] | None:
+def _finding(lines: Sequence[Line], pairs: Sequence[Comparison]) -> dict[str, Any] | None:
     """The best prerequisite method against the best plain one, in numbers and in words."""
     ours, plain = best(lines, "prerequisite"), best(lines, "plain")
     split = reported(ours) if ours and plain else None
-    rows = compare(ours, plain, split) if split else []
+    rows = between(pairs, ours, plain, split) if split else []
     if not rows:
         return None
-    return {"row": rows[0], "split": tables.words(split), "sentences": tables.sentences(lines)}
+    told = tables.sentences(lines, pairs)
+    return {"row": rows[0], "split": tables.words(split), "sentences": told}
 
 
 def _line(line: Line, here: Origins, number: int, place: str) -> dict[str, Any]:
