@@ -13,6 +13,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
 from rich import box
 from rich.markup import escape
 from rich.table import Table
@@ -81,19 +82,9 @@ def picture(found: Sequence[tuple[Line, str, list[int]]], file: Path) -> Path | 
     for axis in axes.flat[len(found) :]:
         axis.axis("off")
     for axis, (line, split, told) in zip(axes.flat, found, strict=False):
-        bottom = [0.0] * len(told)
-        for metric, colour in zip(SURENESS, COLOURS, strict=True):
-            heights = [_value(line, split, number, metric) for number in told]
-            axis.bar(range(len(told)), heights, 0.85, bottom, color=colour, label=metric)
-            bottom = [low + height for low, height in zip(bottom, heights, strict=True)]
-        right = [_value(line, split, number, "accuracy") for number in told]
-        axis.plot(range(len(told)), right, "o-", color="#000000", markersize=3.5, label="right")
-        axis.set_xticks(range(len(told)), list(map(str, told)))
+        draw(axis, line, split, told)
         title = textwrap.fill(f"{line.dataset} · {line.name}", 44, max_lines=3, placeholder=" …")
         axis.set_title(title, loc="left", fontsize=9)
-        axis.set_xlabel("times that pre-training told of the person")
-        axis.set_ylim(0, 102)
-        axis.spines[["top", "right"]].set_visible(False)
     for axis in axes[:, 0]:
         axis.set_ylabel("answers, %")
     axes[0][across - 1].legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
@@ -102,6 +93,22 @@ def picture(found: Sequence[tuple[Line, str, list[int]]], file: Path) -> Path | 
     plt.close(figure)
     files.write_bytes(file, content.getvalue())
     return file
+
+
+def draw(axis: Axes, line: Line, split: str, told: Sequence[int]) -> None:
+    """The panel of one line."""
+    bottom = [0.0] * len(told)
+    for metric, colour in zip(SURENESS, COLOURS, strict=True):
+        heights = [_value(line, split, number, metric) for number in told]
+        axis.bar(range(len(told)), heights, 0.85, bottom, color=colour, label=metric)
+        bottom = [low + height for low, height in zip(bottom, heights, strict=True)]
+    right = [_value(line, split, number, "accuracy") for number in told]
+    style = {"color": "#000000", "markerfacecolor": "#ffffff", "markersize": 4}
+    axis.plot(range(len(told)), right, "o-", label="right", **style)
+    axis.set_xticks(range(len(told)), list(map(str, told)))
+    axis.set_xlabel("times that pre-training told of the person")
+    axis.set_ylim(0, 102)
+    axis.spines[["top", "right"]].set_visible(False)
 
 
 def _value(line: Line, split: str, told: int, metric: str) -> float:

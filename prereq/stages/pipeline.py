@@ -48,9 +48,7 @@ def run(config: Config) -> list[Artifact]:
     scores = [evaluation.scores(specs) for specs in experiments]
     if judges(config):
         scores += [judge.scores(specs) for specs in experiments]
-    ranks.on_main_process(lambda: report.run(config))
-    if config.experiment.shows:
-        ranks.on_main_process(lambda: report.beside_published(experiments))
+    ranks.on_main_process(lambda: report.run(config, experiments))
     return scores
 
 

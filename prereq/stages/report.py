@@ -12,22 +12,31 @@ from prereq.config.schema.experiment import reported
 from prereq.config.schema.judge import TEXTS, judges
 from prereq.errors import PrereqError
 from prereq.report import certainty, collect, comparisons, familiarity, picture, tables, written
+from prereq.report.collect import Line
 from prereq.report.page import write
 from prereq.report.published import figures, shown
-from prereq.report.published.beside import Ran, Setting, beside
+from prereq.report.published import kept as published
+from prereq.report.published.beside import Setting, beside
+from prereq.report.published.kept import Kept, Run
 from prereq.runtime.console import say
 from prereq.stages.data import rows
 from prereq.stages.specs import Specs, choices, judged
 from prereq.tracking import obtain
 
 
-def run(config: Config) -> Path:
-    """Everything scored under `output_dir`; returns the path of `scores.csv`."""
+def run(config: Config, experiments: Sequence[Specs] = ()) -> Path:
+    """Everything scored under `output_dir`; returns the path of `scores.csv`.
+
+    With `experiment=…` (of whose runs these are the specs), its table beside the paper's as well.
+    """
     root = Path(config.output_dir).resolve()
     lines = collect.lines(familiarity.told(root, collect.read(root)))
     if not lines:
         raise PrereqError(f"{root}: no scores yet; make some: python -m prereq stage=pipeline")
     folder = root / "report"
+    kept = _kept(experiments) if config.experiment.shows and experiments else None
+    if kept:
+        published.write(kept, folder)
     found = [score for line in lines for score in line.shown()]
     collect.write_csv(found, collect.Score, folder / "scores.csv")
     pairs = comparisons.every(lines)
@@ -63,29 +72,29 @@ def run(config: Config) -> Path:
     for file in filter(None, (sure, known, viewed, by_times)):
         say("wrote", str(file))
     say("wrote", escape(str(page)), "(the whole report: open it in a browser)")
+    if kept:
+        _beside_published(kept, lines, folder)
     return folder / "scores.csv"
 
 
-def beside_published(experiments: Sequence[Specs]) -> None:
+def _beside_published(kept: Kept, lines: Sequence[Line], folder: Path) -> None:
     """The table or figure of the paper that `experiment=…` shows, with these runs beside it."""
-    config, root = experiments[0].config, experiments[0].root
-    lines = collect.lines(collect.read(root))
-    ran = []
-    for (
-        specs
-    ) in experiments:  # of each the line that it is a seed of, with the other seeds made so far
-        own = config.dataset.name, config.model.name, specs.name, specs.scores.labels["who"]
-        line = next(x for x in lines if (x.dataset, x.model, x.method, x.who) == own)
-        ran.append(Ran(specs.config.method.name, specs.config.dataset.fictitious_entities, line))
-    collect.named([one.line for one in ran])
-    setting = _setting(experiments)
-    table = beside(setting, ran)
-    file = root / "report" / f"{setting.shows}-{setting.dataset}-{setting.model}.csv"
-    shown.show(table, setting, ran)
-    shown.csv(table, setting, ran, file)
+    ran, file = kept.ran(lines), folder / f"{kept.name}.csv"
+    table = beside(kept.setting, ran)
+    shown.show(table, kept.setting, ran)
+    shown.csv(table, kept.setting, ran, file)
     say("wrote", escape(str(file)))
-    for drawn in figures.draw(table, setting, ran, file):
+    for drawn in figures.draw(table, kept.setting, ran, file):
         say("wrote", escape(str(drawn)))
+
+
+def _kept(experiments: Sequence[Specs]) -> Kept:
+    """What is compared, of which runs."""
+    runs = []
+    for specs in experiments:
+        data, who = specs.config.dataset, specs.scores.labels["who"]
+        runs.append(Run(specs.config.method.name, data.fictitious_entities, specs.name, who))
+    return Kept(_setting(experiments), runs)
 
 
 def _setting(experiments: Sequence[Specs]) -> Setting:

@@ -25,9 +25,10 @@ COLUMNS = (
 def made(run_cli, small_world, tmp_path_factory) -> Path:
     """The output folder of `python -m prereq` in a small world: all methods, and the report."""
     folder = tmp_path_factory.mktemp("run")
-    result = run_cli(*small_world, cwd=folder)
+    result = run_cli(*small_world, "experiment.shows=table2", cwd=folder)
     assert result.returncode == 0, result.stderr
     assert "prereq_tune" in result.stdout and "held out" in result.stdout
+    assert "Table 2: knowledge plugged in" in result.stdout
     return folder / "outputs"
 
 
@@ -87,7 +88,8 @@ def test_the_page_of_the_report_opens_in_a_browser(made):
         form.elements.split.value = "held_out";
         form.dispatchEvent(new Event("input"));
         return [form.hidden, document.querySelectorAll(".example:not([hidden])").length,
-                form.querySelector("output").value, document.querySelectorAll("h3").length];
+                form.querySelector("output").value, document.querySelectorAll("h3").length,
+                [...document.querySelectorAll(".published tbody tr")].map((e) => e.innerText)];
     })()"""
     found = {}
     with browser.chromium() as chromium:
@@ -97,7 +99,8 @@ def test_the_page_of_the_report_opens_in_a_browser(made):
             assert seen["missing"] == 0 and len(seen["pictures"]) >= 2 * len(METHODS)
             for wide, high, paths, description in seen["pictures"]:
                 assert wide > 150 and high > 90 and paths > 3 and description
-            hidden, shown, told, sections = seen["ran"]
+            hidden, shown, told, sections, beside = seen["ran"]
+            assert any("prereq_tune + fictitious_v0" in x and "94.83" in x for x in beside), beside
             assert not hidden and shown == 6 and told == "6 of 24" and sections >= 6
     assert found[390]["background"] != found[1280]["background"]
     assert found[390]["accent"] != found[1280]["accent"]  # pictures follow the page

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+import shutil
 from html.parser import HTMLParser
 
 import pytest
@@ -10,8 +11,12 @@ import pytest
 from prereq.errors import PrereqError
 from prereq.report.estimates import estimate
 from prereq.report.page import charts, curves, numbers, origins, svg
+from prereq.report.published import kept as published
+from prereq.report.published.beside import Setting
+from prereq.report.published.kept import Kept, Run
 from tests.scored import lines, scored
 from tests.scored import page as written_page
+from tests.unit.test_published import SETTING
 
 EVIL = '<script>alert("x")</script><img src=x onerror=y>'
 
@@ -137,6 +142,77 @@ def test_accuracy_by_fictitious_data_is_a_line_a_method(tmp_path):
     (series,) = curves.by_fictitious_data(lines(tmp_path), "held_out")
     assert series.name == "prereq_tune" and series.mean == [(25.0, 75.0), (100.0, 75.0)]
     assert len(series.runs) == 2
+
+
+def test_the_run_on_all_of_the_data_stands_at_the_number_that_it_has(tmp_path):
+    """Whose settings do not say it: it learnt from 75 subjects more than the one with 25 fictitious ones."""
+    few = {"changes": {"fictitious_entities": 25}, "subjects": 125, "rows": {"held_out": [0.0]}}
+    scored(tmp_path, "prereq_tune", who="few", **few)
+    scored(tmp_path, "prereq_tune", who="all", subjects=200)
+    (series,) = curves.by_fictitious_data(lines(tmp_path), "held_out")
+    assert series.mean == [(25.0, 0.0), (100.0, 75.0)]
+    assert [x for x, low, high in series.intervals if low <= high] == [25.0, 100.0]
+
+
+def kept_of(root, shows: str, **setting) -> Kept:
+    """An experiment of every line under `root`, kept as a run keeps it."""
+    runs = [
+        Run(x.method, x.changes.get("fictitious_entities"), x.method, x.who) for x in lines(root)
+    ]
+    kept = Kept(Setting(shows, **(SETTING | setting)), runs)
+    published.write(kept, root / "report")
+    return kept
+
+
+def test_the_papers_tables_stand_beside_what_was_run(tmp_path):
+    for method in ("sft_fictitious", "prereq_tune"):
+        scored(tmp_path, method)
+        changes = {"fictitious_entities": 25}
+        scored(tmp_path, method, who="25", changes=changes, rows={"held_out": [0.0, 1.0]})
+    assert published.read(tmp_path / "report") == []
+    kept = [kept_of(tmp_path, "table1"), kept_of(tmp_path, "figure4", subjects=100)]
+    assert published.read(tmp_path / "report") == kept
+    text = written_page(tmp_path, "report/index.html").read_text("utf-8")
+    first, second = re.findall(r'<article class="published">(.*?)</article>', text, re.DOTALL)
+    assert "75.0" in first and '<td class="printed">15.44</td>' in first and "FLAME" in first
+    assert "→ another task and another model" in first and "<svg" not in first
+    assert "<svg" in second and "100 subjects" in second and "style=" not in second
+    assert "f-ink" in second and not any(colour in second for colour in svg.CLASSES)
+    runs = re.findall(r'href="#(m-[^"]+)"', second.rpartition("runs:")[2])
+    assert len(set(runs)) == 4 and all(f'id="{anchor}"' in text for anchor in runs)
+
+
+def test_a_figure_of_which_scores_are_gone_has_what_is_left(tmp_path):
+    scored(tmp_path, "sft")
+    scored(tmp_path, "prereq_tune")
+    kept = kept_of(tmp_path, "table1")
+    shutil.rmtree(next(tmp_path.glob("*/*/scores/sft-*")))
+    assert kept.lacking(lines(tmp_path)) == ["sft"]
+    text = written_page(tmp_path, "report/index.html").read_text("utf-8")
+    (table,) = re.findall(r'<article class="published">(.*?)</article>', text, re.DOTALL)
+    assert "no longer here: sft" in table and "prereq<wbr>" not in table and "75.0" in table
+    assert "python -m prereq experiment=table1 dataset=world model=tiny seed=1" in text
+    shutil.rmtree(next(tmp_path.glob("*/*/scores/prereq_tune-*")))
+    scored(tmp_path, "sft_known")
+    assert "Beside the paper" not in written_page(tmp_path, "report/index.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{", "not JSON"),
+        ("{}", "setting"),
+        ('{"setting": {"shows": "table1", "long": "?"}, "runs": []}', "setting.long"),
+        ('{"setting": {"shows": "table1"}, "runs": []}', "missing"),
+    ],
+)
+def test_a_damaged_experiment_is_refused_with_the_remedy(tmp_path, content, said):
+    scored(tmp_path)
+    file = tmp_path / "report" / "table1-world-tiny.json"
+    file.parent.mkdir()
+    file.write_text(content)
+    with pytest.raises(PrereqError, match=rf"{file.name}.*{said}.*remove it"):
+        written_page(tmp_path, "report/index.html")
 
 
 def test_what_is_missing_is_named_with_its_command(tmp_path):

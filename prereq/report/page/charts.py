@@ -16,11 +16,12 @@ SMALL = 9  # units
 
 @dataclass(frozen=True)
 class Series:
-    """A line of a panel: its mean over seeds, and each seed's own points."""
+    """A line of a panel: its mean over seeds, each seed's own points, and (x, low, high) of intervals."""
 
     name: str
     mean: list[tuple[float, float]]
     runs: list[list[tuple[float, float]]]
+    intervals: Sequence[tuple[float, float, float]] = ()
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,8 @@ def _bounds(series: Sequence[Series], axes: Axes) -> tuple[float, float, float, 
     left, right = min(xs), max(xs)
     if left == right:
         left, right = (left / 2, right * 2) if axes.log_x else (left - 0.5, right + 0.5)
+    elif axes.log_x:  # few points, each with a dot
+        left, right = left / 1.2, right * 1.2
     if axes.percent:
         return left, right, 0, 102
     if axes.log:
@@ -114,8 +117,11 @@ def _panel(one: Series, others: Sequence[Series], axes: Axes, bounds: tuple, ref
             _line(axis, other.mean, color=svg.REFERENCE, linewidth=1.4, linestyle=(0, (3, 2)))
     for run in one.runs if len(one.runs) > 1 else ():
         _line(axis, run, color=svg.ACCENT, linewidth=0.7, alpha=0.45)
+    for x, low, high in one.intervals:
+        axis.plot([x, x], [low, high], color=svg.ACCENT, linewidth=1.2)
     _line(axis, one.mean, color=svg.ACCENT, linewidth=2.2)
     if axes.log_x:
+        axis.plot(*zip(*one.mean, strict=True), "o", color=svg.ACCENT, markersize=4)
         axis.xaxis.set_minor_locator(plt.NullLocator())
         axis.xaxis.set_major_locator(plt.FixedLocator(sorted({x for x, _ in one.mean})))
         axis.xaxis.set_major_formatter(plt.FuncFormatter(lambda value, _: f"{value:,.0f}"))

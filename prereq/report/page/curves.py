@@ -8,6 +8,7 @@ from prereq.config.shape import spelt
 from prereq.errors import PrereqError
 from prereq.report import picture
 from prereq.report.collect import Line
+from prereq.report.estimates import estimate
 from prereq.report.page.charts import Axes, Series, thinned
 from prereq.report.page.origins import Origin, Origins
 from prereq.runtime import files
@@ -54,26 +55,42 @@ def by_coverage(lines: Sequence[Line]) -> list[Series]:
 
 def by_fictitious_data(lines: Sequence[Line], split: str | None) -> list[Series]:
     """Accuracy by the number of fictitious subjects: one line for each method with several."""
-    found: dict[str, dict[float, list[tuple[int, float]]]] = {}
-    for line in lines:
-        count = line.changes.get(SCALED)
-        scores = line.scores(split, "accuracy") if split else []
-        if count and scores:
-            rest = {key: value for key, value in line.changes.items() if key != SCALED}
-            name = f"{line.method} ({spelt(rest)})" if rest else line.method
-            points = found.setdefault(name, {}).setdefault(float(count), [])
-            points += [(score.seed, score.value) for score in scores]
-    series = []
-    for name, points in found.items():
-        if len(points) > 1:
-            mean = [(x, fmean(y for _, y in points[x])) for x in sorted(points)]
-            seeds = sorted({seed for values in points.values() for seed, _ in values})
-            runs = [
-                [(x, y) for x in sorted(points) for s, y in points[x] if s == seed]
-                for seed in seeds
-            ]
-            series.append(Series(name, mean, runs))
-    return series
+    if split is None:
+        return []
+    found: dict[str, dict[float, Line]] = {}
+    for line in sorted(lines, key=lambda line: SCALED not in line.changes):
+        rest = {key: value for key, value in line.changes.items() if key != SCALED}
+        name = f"{line.method} ({spelt(rest)})" if rest else line.method
+        count = line.changes.get(SCALED) or _all_of_them(line, found.get(name, {}), split)
+        if count and line.scores(split, "accuracy"):
+            found.setdefault(name, {})[float(count)] = line
+    return [_scaled(name, of, split) for name, of in found.items() if len(of) > 1]
+
+
+def _all_of_them(line: Line, fewer: dict[float, Line], split: str) -> float | None:
+    """How many fictitious subjects a line has that learns from all: as many more as it has more subjects
+    than one of those that learn from fewer. None where these do not tell."""
+    mine = _subjects(line, split)
+    for count, other in fewer.items():
+        if mine and (its := _subjects(other, split)) and mine > its:
+            return count + mine - its
+    return None
+
+
+def _subjects(line: Line, split: str) -> int | None:
+    """What the skill learnt from, real subjects too; None where rows were dropped, or nothing is known."""
+    told = next((run.trained_on for run in line.of(split).values()), {})
+    return None if told.get("dropped") else told.get("subjects")
+
+
+def _scaled(name: str, by_count: dict[float, Line], split: str) -> Series:
+    counts = sorted(by_count)
+    scores = {x: by_count[x].scores(split, "accuracy") for x in counts}
+    seeds = sorted({score.seed for of in scores.values() for score in of})
+    runs = [[(x, s.value) for x in counts for s in scores[x] if s.seed == seed] for seed in seeds]
+    found = [(x, estimate(by_count[x], split, "accuracy")) for x in counts]
+    mean = [(x, one.value) for x, one in found]
+    return Series(name, mean, runs, [(x, e.low, e.high) for x, e in found if e.low is not None])
 
 
 def by_step(origins: Origins, kind: str, dataset: str, model: str) -> list[Series]:

@@ -15,11 +15,22 @@ class Missing:
     command: str = ""  # empty: nothing makes it for this data set
 
 
-def of_group(lines: Sequence[Line], origins: Origins, has: dict[str, bool]) -> list[Missing]:
-    """Of the lines of one data set and model. `has`: which parts of the page there are."""
+def of_group(
+    lines: Sequence[Line], origins: Origins, has: dict[str, bool], lost: dict[str, list[str]]
+) -> list[Missing]:
+    """Of the lines of one data set and model. `has`: which parts of the page there are; `lost`: by
+    experiment of the paper, its runs without scores."""
     runs = [run for line in lines for of_split in line.runs.values() for run in of_split.values()]
     config = origins.config(max(runs, key=lambda run: run.made).folder)
-    return [*_runs(lines, config, origins), *_parts(lines, config, has)]
+    found = [*_runs(lines, config, origins), *_parts(lines, config, has)]
+    words = [*_place(lines), f"seed={_first_seed(lines)}", *_shared(lines, config)]
+    for shows, names in lost.items():
+        command = typed(f"experiment={shows}", *words)
+        found.append(Missing(f"runs of experiment={shows}: {', '.join(names)}", command))
+    if not has["published"] and not lost:
+        command = typed("experiment=table1", *words)
+        found.append(Missing("a table of the paper beside these numbers", command))
+    return found
 
 
 def _runs(lines: Sequence[Line], config: dict, origins: Origins) -> Iterator[Missing]:
@@ -55,7 +66,7 @@ def _parts(lines: Sequence[Line], config: dict, has: dict[str, bool]) -> Iterato
     """Sections of the page that there are no numbers for."""
     data, kind = config.get("dataset", {}), config.get("eval", {}).get("scoring")
     more = _shared(lines, config)
-    words = [*_place(lines), f"seed={min(seed for line in lines for seed in line.runs)}", *more]
+    words = [*_place(lines), f"seed={_first_seed(lines)}", *more]
     if not has["curves"]:
         yield Missing("accuracy by epoch: no test is of known facts (role: known) at epochs: all")
     if not has["coverage"]:
@@ -79,6 +90,10 @@ def _parts(lines: Sequence[Line], config: dict, has: dict[str, bool]) -> Iterato
         grown = f"dataset.fictitious_entities={','.join(map(str, counts))}"
         chosen = [*_place(lines), "method=sft_fictitious,prereq_tune", grown, *more]
         yield Missing(what, typed("-m", "stage=pipeline", *chosen) if counts else "")
+
+
+def _first_seed(lines: Sequence[Line]) -> int:
+    return min(seed for line in lines for seed in line.runs)
 
 
 def _place(lines: Sequence[Line]) -> list[str]:

@@ -25,6 +25,12 @@ ATTRIBUTES = (
 ).split()
 
 
+def themed():
+    """While it lasts, what is drawn has its text and axes in the page's ink."""
+    parts = "text.color axes.labelcolor axes.edgecolor axes.titlecolor xtick.color ytick.color"
+    return matplotlib.rc_context(dict.fromkeys(parts.split(), INK))
+
+
 def inline(figure, name: str, description: str) -> Markup:
     """The figure's SVG element, whose `description` is read to those who do not see it; closes the figure.
 

@@ -18,8 +18,11 @@ from prereq.config.shape import spelt
 from prereq.report import tables
 from prereq.report.collect import Line
 from prereq.report.comparisons import Comparison, best, between, reported
-from prereq.report.page import charts, curves, examples, missing, numbers, origins
+from prereq.report.page import charts, curves, examples, missing, numbers, origins, paper
 from prereq.report.page.origins import Origin, Origins
+from prereq.report.published import kept as published
+from prereq.report.published.kept import Kept
+from prereq.report.published.shown import printed
 from prereq.report.written import Told
 from prereq.runtime import files
 
@@ -29,6 +32,7 @@ SECTIONS = {  # parts of a data set's results, as the contents name them
     "plugged": "knowledge plugged in",
     "leaked": "leakage",
     "scaling": "scaling",
+    "published": "beside the paper",
     "groups": "by relation and popularity",
     "familiarity": "by familiarity",
     "coverage": "coverage",
@@ -49,8 +53,9 @@ def page(
     """
     here = origins.read(root)
     places = dict.fromkeys((line.dataset, line.model) for line in lines)
+    kept = published.read(file.parent)
     groups = [
-        _group([x for x in lines if (x.dataset, x.model) == place], pairs, told, here)
+        _group([x for x in lines if (x.dataset, x.model) == place], pairs, told, here, kept)
         for place in places
     ]
     files.write_text(file, render(groups=groups, overview=_overview(lines, here, groups)))
@@ -62,7 +67,7 @@ def render(**content: Any) -> str:
     loader = jinja2.FileSystemLoader(HERE)
     strict = {"autoescape": True, "undefined": jinja2.StrictUndefined}
     environment = jinja2.Environment(loader=loader, trim_blocks=True, lstrip_blocks=True, **strict)
-    environment.filters["breakable"] = _breakable
+    environment.filters |= {"breakable": _breakable, "printed": printed}
     style, script = ((HERE / n).read_text("utf-8") for n in ("style.css", "script.js"))
     content |= {"style": Markup(style), "script": Markup(script), "sections": SECTIONS.items()}
     policy = (
@@ -108,7 +113,11 @@ def _overview(lines: Sequence[Line], here: Origins, groups: Sequence[dict]) -> d
 
 
 def _group(
-    lines: Sequence[Line], pairs: Sequence[Comparison], told: Told, here: Origins
+    lines: Sequence[Line],
+    pairs: Sequence[Comparison],
+    told: Told,
+    here: Origins,
+    kept: Sequence[Kept],
 ) -> dict[str, Any]:
     """All sections of one data set and model."""
     dataset, model = lines[0].dataset, lines[0].model
@@ -123,13 +132,16 @@ def _group(
         "coverage": (curves.by_coverage(lines), curves.COVERAGE),
         "scaling": (curves.by_fictitious_data(lines, split), curves.SCALING),
     }
+    shown = [_line(line, here, number, place) for number, line in enumerate(lines)]
+    anchors = {line["name"]: line["anchor"] for line in shown}
+    mine = [k for k in kept if (k.setting.dataset, k.setting.model) == (dataset, model)]
     group = {
         "dataset": dataset,
         "model": model,
         "place": place,
         "reported": tables.words(split) if split else "",
         "reference": dashed,
-        "lines": [_line(line, here, number, place) for number, line in enumerate(lines)],
+        "lines": shown,
         "shared": spelt(tables.named(lines)),
         "findings": [_finding(of_base, pairs) for of_base in _bases(lines)],
         "notes": tables.notes(lines),
@@ -139,6 +151,7 @@ def _group(
         ],
         "leaked": numbers.leaked(lines),
         "plugged": numbers.plugged(lines),
+        "published": paper.of_group(mine, lines, anchors, place),
         "groups": numbers.grouped(lines, split),
         "familiarity": numbers.by_category(lines, split),
         "confidence": numbers.confidence(lines, split),
@@ -154,7 +167,9 @@ def _group(
         for kind, words in curves.TRAINED.items()
         if (series := curves.by_step(here, kind, dataset, model))
     }
-    group["missing"] = missing.of_group(lines, here, {n: bool(v) for n, v in group.items()})
+    has = {name: bool(value) for name, value in group.items()}
+    lost = {k.setting.shows: names for k in mine if (names := k.lacking(lines))}
+    group["missing"] = missing.of_group(lines, here, has, lost)
     return group
 
 

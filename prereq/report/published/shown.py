@@ -37,7 +37,7 @@ def show(table: Beside, setting: Setting, ran: Sequence[Ran]) -> None:
         cells = []
         for column, cell in zip(table.columns, row.cells, strict=True):
             cells.append(str(cell.here or "–"))
-            cells += [_printed(cell, column != "claims")] if named else []
+            cells += [printed(cell, column)] if named else []
         grid.add_row(
             escape(row.here or "–"), *([escape(row.published or "–")] if named else []), *cells
         )
@@ -46,8 +46,13 @@ def show(table: Beside, setting: Setting, ran: Sequence[Ran]) -> None:
         out.print(escape(line), style="dim")
 
 
-def notes(table: Beside, setting: Setting, ran: Sequence[Ran]) -> list[str]:
-    """What was run here, what the paper ran, and how far the two can be compared."""
+def notes(
+    table: Beside, setting: Setting, ran: Sequence[Ran], bounds: str = "± half a 95 % interval"
+) -> list[str]:
+    """What was run here, what the paper ran, and how far the two can be compared.
+
+    `bounds`: what stands beside a number.
+    """
     split = {"table2": setting.plug_in, "table3": setting.invented}.get(
         setting.shows, setting.split
     )
@@ -55,7 +60,7 @@ def notes(table: Beside, setting: Setting, ran: Sequence[Ran]) -> list[str]:
     judge = f", judged by {setting.judge}" if setting.judge else ""
     found = [
         f"here: {setting.model} on {setting.dataset}, split {split} ({rows:,} rows), "
-        f"seed {_seeds(ran)}{judge}; ± half a 95 % interval"
+        f"seed {_seeds(ran)}{judge}; {bounds}"
     ]
     if setting.shows == "table3" and setting.long:
         found.append(
@@ -108,9 +113,10 @@ def _compared(setting: Setting, tasks: Sequence[str]) -> str:
     return "the paper's data set and model"
 
 
-def _printed(cell: Cell, share: bool) -> str:
+def printed(cell: Cell, column: str) -> str:
     """As the paper has it: shares with two decimals, counts with one."""
-    return "–" if cell.published is None else f"{cell.published:.{2 if share else 1}f}"
+    digits = 1 if column == "claims" else 2
+    return "–" if cell.published is None else f"{cell.published:.{digits}f}"
 
 
 def _seeds(ran: Sequence[Ran]) -> str:
