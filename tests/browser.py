@@ -98,9 +98,12 @@ def seen(
     width: int,
     dark: bool = False,
     run: str = "",
+    media: str = "screen",
     shot: Path | None = None,
 ) -> dict:
-    """What the page looks like at a width in pixels: sizes, and under `errors` all that went wrong.
+    """What the page looks like at a width in pixels, on the screen or in print.
+
+    Sizes, and under `errors` all that went wrong.
 
     `run` is script to run first; its value is under `ran`. `shot`: where a picture of the page is put.
     """
@@ -121,7 +124,7 @@ def seen(
     sizes = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     call("Emulation.setDeviceMetricsOverride", **sizes)
     scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
-    call("Emulation.setEmulatedMedia", features=scheme)
+    call("Emulation.setEmulatedMedia", media=media, features=scheme)
     url = file.resolve().as_uri()
     call("Page.navigate", url=url)
     while value(f"location.href === {json.dumps(url)} && document.readyState") != "complete":

@@ -79,7 +79,7 @@ def test_the_report_compares_the_methods_on_the_same_rows(made):
 
 @pytest.mark.skipif(browser.FOUND is None, reason="needs Chromium: apt-get install chromium")
 def test_the_page_of_the_report_opens_in_a_browser(made):
-    """Without a script error, a missing picture or sideways scroll, wide and narrow, light and dark."""
+    """No script error, missing picture or sideways scroll: wide and narrow, light, dark, printed."""
     page = made / "report" / "index.html"
     assert page.stat().st_size < 1_000_000
     choose = """(() => {
@@ -102,6 +102,8 @@ def test_the_page_of_the_report_opens_in_a_browser(made):
             hidden, shown, told, sections, beside = seen["ran"]
             assert any("prereq_tune + fictitious_v0" in x and "94.83" in x for x in beside), beside
             assert not hidden and shown == 6 and told == "6 of 24" and sections >= 6
+        paper = browser.seen(chromium, page, 700, dark=True, media="print")  # A4 without margins
+    assert not paper["sideways"] and paper["background"] == "rgb(255, 255, 255)"
     assert found[390]["background"] != found[1280]["background"]
     assert found[390]["accent"] != found[1280]["accent"]  # pictures follow the page
 
