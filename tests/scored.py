@@ -14,8 +14,8 @@ ROLES = {"held_out": "known", "validation": "selection", "mine": None}
 
 
 def scored(root, method="sft", seed=1, who="a", rows=None, changes=None, splits=None, **more):
-    """A scores artifact on disk. `rows`: split → each row's score; `splits`: split → its rows' digest."""
-    rows = rows or ROWS
+    """A scores artifact on disk. `rows`: split → each row's `metric`; `splits`: split → its rows' digest."""
+    rows, metric = rows or ROWS, more.pop("metric", "accuracy")
     labels = {"method": method, "seed": seed, "who": f"{who}-{method}", "changes": changes or {}}
     labels |= {"base": "tiny", "base_experiment": more.pop("base", "b")}
     labels |= {"family": "prerequisite" if method.startswith("prereq") else "plain"}
@@ -23,7 +23,12 @@ def scored(root, method="sft", seed=1, who="a", rows=None, changes=None, splits=
     labels["roles"] = {split: roles.get(split) for split in rows}
     labels["colour"] = {"sft": "#D55E00"}.get(method)
     labels["splits"] = {split: (splits or {}).get(split, "rows") for split in rows}
-    content = {"seed": seed, "who": labels["who"], "splits": labels["splits"], "rows": rows}
+    content = more.pop("content", {}) | {
+        "seed": seed,
+        "who": labels["who"],
+        "splits": labels["splits"],
+        "rows": rows,
+    }
     spec = Spec(root, "world", more.pop("model", "tiny"), "scores", method, content, labels)
     scratch = spec.path.with_name(".scratch")
     scratch.mkdir(parents=True)
@@ -31,7 +36,7 @@ def scored(root, method="sft", seed=1, who="a", rows=None, changes=None, splits=
         {
             "knowledge": "",
             "split": s,
-            "metric": "accuracy",
+            "metric": metric,
             "unit": "share",
             "value": 100 * sum(v) / len(v),
         }
@@ -43,8 +48,9 @@ def scored(root, method="sft", seed=1, who="a", rows=None, changes=None, splits=
     asked = more.pop("asked", dict.fromkeys(rows, f"of seed {seed}"))
     payload = {"scores": scores, "curve": curve, "rows": rows}
     if asked:  # None: as an earlier version wrote it
-        kept = {"knowledge": "", "metric": "accuracy", "out_of": None}
+        kept = {"knowledge": "", "metric": metric, "out_of": more.pop("out_of", None)}
         by_row = [kept | {"split": s, "values": v} for s, v in rows.items()]
+        by_row += more.pop("by_row", [])
         payload |= {"asked": asked, "coverage": more.pop("coverage", []), "rows": by_row}
     for told in (answers := more.pop("answers", [])):
         told |= {"epoch": told.get("epoch", 1), "knowledge": told.get("knowledge", "")}

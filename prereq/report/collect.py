@@ -59,6 +59,7 @@ class Scored:
     rows: dict[tuple[str, str, str], Rows]  # (knowledge, split, metric) → what the score is made of
     asked: dict[str, str]  # split → digest of its questions, in order
     generations: str | None = None  # the key of the answers that were scored
+    verdicts: str | None = None  # of a judge's scores: the key of what they count
     # Split → what a probe says of each of its rows, in order: see `report.familiarity`.
     known: dict[str, list[dict]] = field(default_factory=dict)
 
@@ -225,6 +226,7 @@ def _scored(manifest: dict, payload: dict, folder: Path) -> Scored:
         rows={(r["knowledge"], r["split"], r["metric"]): (r["values"], r["out_of"]) for r in rows},
         asked=payload.get("asked", {}),
         generations=manifest["content"].get("generations"),
+        verdicts=manifest["content"].get("verdicts"),
         folder=folder,
     )
 

@@ -6,11 +6,11 @@ from itertools import combinations
 from statistics import fmean
 
 from prereq.evaluation import statistics
-from prereq.report.collect import Line, Scored
+from prereq.report.collect import Line, Rows, Scored
 from prereq.report.estimates import RESAMPLES, asked_alike
 from prereq.runtime.console import progress
 
-COMPARED = ("accuracy", "right")  # metrics
+COMPARED = ("accuracy", "right", "supported")  # metrics
 
 
 @dataclass(frozen=True)
@@ -67,20 +67,29 @@ def every(lines: Sequence[Line]) -> list[Comparison]:
 def compare(first: Line, second: Line, split: str, metric: str = "accuracy") -> list[Comparison]:
     """Each seed that both lines have, and all of them together where there are several.
 
-    Empty where they did not answer the same rows.
+    Empty where they did not answer the same rows. Of judged texts the rows are the topics that both
+    answered.
     """
     place = first.dataset, first.model, first.base, first.name, second.name, split, metric
-    runs, pairs = [], []
+    runs, pairs, whole = [], [], True
     for seed, one, other in _common(first, second, split):
-        values = [run.rows.get(("", split, metric), ((), None))[0] for run in (one, other)]
-        if values[0] and len(values[0]) == len(values[1]):
+        rows = [run.rows.get(("", split, metric), ([], None)) for run in (one, other)]
+        if len(rows[0][0]) == len(rows[1][0]) and (both := _counted(*rows)):
+            whole &= len(both) == len(rows[0][0])
             runs.append(one)
-            pairs.append((seed, *values))
+            pairs.append((seed, *(list(values) for values in zip(*both, strict=True))))
     rows = [_row(place, str(seed), [pair], False) for seed, *pair in pairs]
     if len(pairs) > 1:
-        same = asked_alike(runs, split)
+        same = whole and asked_alike(runs, split)
         rows.insert(0, _row(place, "", [pair for _, *pair in pairs], same))
     return rows
+
+
+def _counted(one: Rows, other: Rows) -> list[tuple[float, float]]:
+    """The values of the rows that count for both."""
+    counts = [out_of or [1.0] * len(values) for values, out_of in (one, other)]
+    rows = zip(one[0], other[0], *counts, strict=True)
+    return [(a, b) for a, b, of_a, of_b in rows if of_a and of_b]
 
 
 def _common(first: Line, second: Line, split: str) -> Iterator[tuple[int, Scored, Scored]]:

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from prereq.config.shape import spelt
+from prereq.evaluation.scoring import NOT_ATTEMPTED
 from prereq.report import tables
 from prereq.report.collect import Line, Scored, write_table
 from prereq.report.comparisons import Comparison
 from prereq.runtime import files
 
 ANSWERS = "answers.jsonl"  # in each scores artifact
+NOT_JUDGED = "not judged"  # by nobody, or unreadably
 Told = dict[tuple[str, str, str, int], list[dict]]  # (data set, model, line's name, seed) → answers
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -38,10 +40,37 @@ def answers_told(lines: Sequence[Line]) -> tuple[Told, list[str]]:
         for seed, run in _runs(line):
             there, place = run.folder / ANSWERS, (line.dataset, line.model, line.name, seed)
             if there.exists():
-                told.setdefault(place, []).extend(_reported_answers(run, line, seed, there))
-            elif run.rows:  # else it is a judge's, who graded answers that another holds
+                found = _reported_answers(run, line, seed, there)
+                told.setdefault(place, []).extend(_judged(found, run, line.runs[seed]))
+            elif run.rows and not run.verdicts:  # a judge graded answers that another run holds
                 lacking.append(f"{line.dataset} {line.name}")
     return told, list(dict.fromkeys(lacking))
+
+
+def _judged(found: list[dict], run: Scored, runs: dict[str, Scored]) -> list[dict]:
+    """Answers that only a judge can grade with the share of their facts that is supported.
+
+    Others stay as they are. Of several judges the newest counts; without any, an answer is `NOT_JUDGED`.
+    """
+    graded = {score.split for score in run.scores if score.metric == "accuracy"}
+    by_split = {told["split"]: None for told in found if told["split"] not in graded}
+    for judge in sorted((r for r in runs.values() if r.verdicts), key=lambda r: r.made):
+        for (knowledge, name, metric), (values, out_of) in judge.rows.items():
+            split = name.partition("_by_")[0]
+            if (knowledge, metric) == ("", "supported") and split in by_split:
+                answered = judge.rows["", name, "answered"][0]
+                by_split[split] = list(zip(values, out_of, answered, strict=True))
+    for told in found:
+        if told["split"] not in by_split:
+            continue
+        judged = by_split[told["split"]] or []
+        # Items are judged from the first, up to `judge.items`.
+        share, counts, answered = judged[told["item"]] if told["item"] < len(judged) else (0, 0, 1)
+        if counts:
+            told["right"] = share
+        else:
+            told["grade"] = NOT_JUDGED if answered else NOT_ATTEMPTED
+    return found
 
 
 def answers(lines: Sequence[Line], told: Told, file: Path) -> None:

@@ -62,8 +62,9 @@ def scores(specs: Specs) -> Artifact:
     def make(folder: Path, tracker: Tracker) -> dict:
         lines = _read(verdicts, "verdicts")
         who = judged.label(specs, config.judge.verdicts)
-        rows = scoring.table(lines, config.judge.penalised_below, config.eval.bootstrap, who)
-        result = {"scores": rows, "curve": [], "rows": {}}
+        gamma = config.judge.penalised_below
+        rows = scoring.table(lines, gamma, config.eval.bootstrap, who)
+        result = {"scores": rows, "curve": []} | scoring.by_topic(lines, gamma, who)
         write_json(folder / "scores.json", result)
         tracker.scores(result, TABLE, _to_read(lines))
         lost = [line["topic"] for line in lines if not line["own_passages"]]

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from prereq.report import collect
-from prereq.report.page import write
 from tests import published, servers
+from tests.scored import page
 
 FOUR = ("facts", "evidence", "verdicts", "scores")
 
@@ -58,6 +57,13 @@ def test_answers_become_facts_evidence_verdicts_and_scores(world):
     found = values(first["scores"])
     assert found["unseen_by_exact", "supported"] == 0
     assert found["unseen_by_exact", "without_passages"] == 100
+    kept = json.loads((first["scores"] / "scores.json").read_text())
+    for row in kept["rows"]:  # the value of each topic, of which the score is the mean
+        if sum(row["out_of"]):
+            scale = 1 if row["metric"] in ("facts", "unread_sentences") else 100
+            mean = scale * sum(row["values"]) / sum(row["out_of"])
+            assert mean == pytest.approx(found[row["split"], row["metric"]])
+    assert set(kept["asked"]) == {row["split"] for row in kept["rows"]}
     assert "4 topics have no page in the knowledge source" in made.stderr
     assert "held out by exact" in made.stdout and "length penalty" in made.stdout
 
@@ -76,11 +82,15 @@ def test_answers_become_facts_evidence_verdicts_and_scores(world):
     )
 
 
-def test_the_page_shows_verdicts_with_their_passages(world, tmp_path):
+def test_the_page_shows_verdicts_with_their_passages(world):
     outputs, run = world
     assert run().returncode == 0
-    page = write.page(collect.lines(collect.read(outputs)), outputs, tmp_path / "index.html")
-    section = page.read_text("utf-8").partition('-verdicts"><h3>')[2].partition("</section>")[0]
+    section = (
+        page(outputs, "report/page.html")
+        .read_text("utf-8")
+        .partition('-verdicts"><h3>')[2]
+        .partition("</section>")[0]
+    )
     assert "✓" in section and "supported" in section and "✗" in section
     links = set(re.findall(r'href="#([\w-]+)"', section))
     assert links and links <= set(re.findall(r'li id="([\w-]+)"', section))

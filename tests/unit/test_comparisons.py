@@ -2,13 +2,14 @@
 
 import csv
 import re
+from dataclasses import replace
 
 import pytest
 
 from prereq.evaluation.statistics import interval
 from prereq.report import comparisons, picture, written
 from prereq.report.estimates import estimate
-from tests.scored import compare, lines, scored
+from tests.scored import compare, lines, page, scored
 
 BETTER = {"held_out": [1.0] * 9 + [0.0], "validation": [1.0, 1.0]}
 WORSE = {"held_out": [0.0] * 8 + [1.0, 1.0], "validation": [0.0, 1.0]}
@@ -175,6 +176,48 @@ def test_answers_stand_side_by_side(tmp_path):
     # Of a split that only the last epoch answered.
     assert (first["sft"], first["sft: right"]) == ("I don't know", "not attempted")
     assert second["prereq_tune"] == 'x, "y"\n=z' and second["sft"] == ""
+
+
+def judged(root, method: str, shares: list[float | None], answered: list[float]) -> None:
+    """Texts that only a judge can grade, and what one said of each; None: not answered, or unreadable."""
+    texts = [{**told(item, f"text {item}", ""), "right": 1.0} for item in range(len(shares) + 1)]
+    for text in texts:
+        del text["grade"]
+    scored(root, method, rows={"held_out": [5.0]}, metric="tokens", answers=texts)
+    kept = {"split": "held_out_by_x", "knowledge": "", "metric": "answered"}
+    scored(
+        root,
+        method,
+        rows={"held_out_by_x": [share or 0.0 for share in shares]},
+        metric="supported",
+        out_of=[float(share is not None) for share in shares],
+        by_row=[kept | {"values": answered, "out_of": None}],
+        asked={"held_out_by_x": "topics"},
+        content={"verdicts": "0123456789"},
+    )
+
+
+def test_judged_texts_are_compared_on_the_topics_that_both_answered(tmp_path):
+    judged(tmp_path, "sft", [0.0, 0.5, None, 0.25], [1.0, 1.0, 0.0, 1.0])
+    judged(tmp_path, "prereq_tune", [1.0, None, 1.0, 0.75], [1.0, 0.0, 1.0, 1.0])
+    ours, plain = sorted(lines(tmp_path), key=lambda line: line.name)
+    (found,) = comparisons.compare(ours, plain, "held_out_by_x", "supported")
+    assert (found.n, found.first_value, found.second_value) == (2, 87.5, 12.5)
+    assert found in [replace(row, p_holm=found.p) for row in comparisons.every([ours, plain])]
+
+
+def test_a_text_has_the_grade_that_a_judge_gave(tmp_path):
+    """Not that it is no empty text, which is all that `stage=eval` knows of it."""
+    judged(tmp_path, "sft", [0.0, 0.5, None, None], [1.0, 1.0, 0.0, 1.0])
+    found, lacking = written.answers_told(lines(tmp_path))
+    assert lacking == []
+    written.answers(lines(tmp_path), found, tmp_path / "answers.csv")
+    rows = csv.DictReader((tmp_path / "answers.csv").read_text().splitlines())
+    grades = [row["sft: right"] for row in rows]
+    assert grades == ["0.0000", "0.5000", "not attempted", "not judged", "not judged"]
+    text = page(tmp_path).read_text("utf-8")
+    for sign in ("✗ 1 wrong", "◐ 1 partly right", "○ 1 not attempted", "– 1 not judged"):
+        assert sign in text
 
 
 def test_coverage_is_a_table(tmp_path):

@@ -123,6 +123,20 @@ def test_an_unreadable_verdict_is_counted_apart_and_never_supported():
     assert rows["supported"]["low"] < rows["supported"]["high"] == 100  # but one right topic is few
 
 
+def test_each_topic_keeps_its_value_and_whether_it_counts():
+    lines = [line(["supported", "not supported"]), line(["unreadable"]), line([], answered=False)]
+    lines = [each | {"item": n, "topic": f"t{n}"} for n, each in enumerate(lines)]
+    kept = scores.by_topic(lines[::-1], 10, "gpt")
+    assert kept == scores.by_topic(lines, 10, "gpt")  # in the order of the items
+    rows = {row["metric"]: (row["values"], row["out_of"]) for row in kept["rows"]}
+    assert rows["supported"] == ([0.5, 0.0, 0.0], [1.0, 0.0, 0.0])
+    assert rows["answered"] == ([1.0, 1.0, 0.0], [1.0, 1.0, 1.0])
+    assert rows["facts"] == ([2.0, 1.0, 0.0], [1.0, 1.0, 0.0])
+    others = scores.by_topic([each | {"topic": "other"} for each in lines], 10, "gpt")
+    assert others["asked"].keys() == kept["asked"].keys() == {"test_by_gpt"}
+    assert others["asked"] != kept["asked"]
+
+
 def line(verdicts: list[str], answered: bool = True) -> dict:
     found = [{"fact": "x", "verdict": v, "passages": []} for v in verdicts]
     place = {"split": "test", "knowledge": "", "topic": "t", "answered": answered}

@@ -10,7 +10,7 @@ from prereq.evaluation.scoring import NOT_ATTEMPTED, RIGHT, WRONG
 from prereq.report import tables
 from prereq.report.collect import Line
 from prereq.report.page.origins import Origin, Origins
-from prereq.report.written import Told
+from prereq.report.written import NOT_JUDGED, Told
 from prereq.runtime import files
 
 MOST = 30  # examples
@@ -19,7 +19,13 @@ TOPICS = 8  # with verdicts
 PARTLY = "partly right"
 # A sign beside the word, so that nobody has to tell them apart by colour.
 SIGNS = {RIGHT: "✓", WRONG: "✗", NOT_ATTEMPTED: "○", PARTLY: "◐"}
-SIGNS |= {"supported": "✓", "not supported": "✗", "irrelevant": "–", "unreadable": "?"}
+SIGNS |= {
+    NOT_JUDGED: "–",
+    "supported": "✓",
+    "not supported": "✗",
+    "irrelevant": "–",
+    "unreadable": "?",
+}
 
 
 @dataclass(frozen=True)
@@ -129,9 +135,10 @@ def _spaced(values: Sequence[Any], count: int) -> list[Any]:
 
 def _graded(answer: dict) -> Answer:
     """An answer with its grade; a text without one has the share of its facts that is right."""
-    text, share = " ".join(answer["answer"].split()), float(answer["right"])
+    text = " ".join(answer["answer"].split())
     if "grade" in answer:
         return Answer(text, answer["grade"])
+    share = float(answer["right"])
     if not any(map(str.isalnum, text)):
         return Answer(text, NOT_ATTEMPTED)
     if share in (0.0, 1.0):
@@ -182,11 +189,9 @@ def _verdict(fact: dict, topic: Topic, by_number: dict[int, dict]) -> Verdict:
 def _verdicts(line: Line, origins: Origins) -> Origin | None:
     """The verdicts behind the line's judged scores, of its first seed."""
     for _, runs in sorted(line.runs.items()):
-        for split, run in runs.items():
-            if "_by_" in split:
-                key = audit.read_manifest(run.folder)["content"].get("verdicts")
-                if key in origins.found:
-                    return origins.found[key]
+        for run in runs.values():
+            if run.verdicts in origins.found:
+                return origins.found[run.verdicts]
     return None
 
 

@@ -52,7 +52,7 @@ def _runs(lines: Sequence[Line], config: dict, origins: Origins) -> Iterator[Mis
                 continue
             runs = list({run.folder: run for run in line.runs[seed].values()}.values())
             for run in runs:
-                if run.rows and not (run.folder / ANSWERS).exists():
+                if run.rows and not run.verdicts and not (run.folder / ANSWERS).exists():
                     what = f"answers of {line.name}, seed {seed}: an earlier version scored them"
                     yield Missing(what, origins.command(line, seed, run, "eval"))
             kinds = {o.manifest["kind"] for run in runs for o in origins.chain(run.key)}

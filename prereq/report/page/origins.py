@@ -95,7 +95,7 @@ class Origins:
 
     def command(self, line: Line, seed: int, run: Scored, stage: str = "") -> str:
         """The command that makes a run's scores, and what they lack."""
-        stage = stage or ("judge" if any("_by_" in s for s in run.labels["splits"]) else "eval")
+        stage = stage or ("judge" if run.verdicts else "eval")
         words = [f"stage={stage}", f"dataset={line.dataset}", f"model={line.model}"]
         words += [f"method={line.method}", f"seed={seed}"]
         return typed(*words, *settings(self.config(run.folder), line.changes, stage))

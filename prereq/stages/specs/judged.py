@@ -73,6 +73,7 @@ def judged(specs: Specs) -> Spec:
         "penalised_below": judge.penalised_below,
         "bootstrap": specs.config.eval.bootstrap,
         "rules": scores.RULES,
+        "kept": scores.KEPT,
     }
     of_eval = specs.scores.labels
     renamed = {test.name: f"{test.name}_by_{name}" for test in splits(specs)}
