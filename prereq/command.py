@@ -42,7 +42,7 @@ STAGES = {
     "cpt": "prereq.stages.cpt",
     "sft": "prereq.stages.sft",
     "eval": "prereq.stages.eval",
-    "judge": "prereq.stages.judge",
+    "judge": "prereq.stages.judge.run",
     "ask": "prereq.stages.ask.run",
     "export": "prereq.stages.export.run",
     "pipeline": "prereq.stages.pipeline",
