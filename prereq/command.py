@@ -42,7 +42,7 @@ STAGES = {
     "cpt": "prereq.stages.cpt",
     "sft": "prereq.stages.sft",
     "eval": "prereq.stages.eval",
-    "judge": "prereq.stages.judge",
+    "judge": "prereq.stages.judge.run",
     "ask": "prereq.stages.ask.run",
     "export": "prereq.stages.export.run",
     "pipeline": "prereq.stages.pipeline",
@@ -96,6 +96,11 @@ def _set_allocator() -> None:
 
 def main() -> None:
     """The command line: exits with 0, 1 (a bug, or a job that failed), 2 (bad input), 75 or 130."""
+    ranks.run(_shown)
+
+
+def _shown() -> None:
+    """The command, with what it ends with in words."""
     sys.stdout.reconfigure(errors="backslashreplace")  # for a terminal without our signs
     try:
         _main(sys.argv[1:])
@@ -107,7 +112,6 @@ def main() -> None:
     except Preempted as stopped:
         if ranks.is_main():
             console.print(stopped.message, markup=False)
-        ranks.leave()
         raise
     except KeyboardInterrupt:
         if ranks.is_main():
@@ -146,7 +150,6 @@ def _main(words: list[str]) -> None:
             _run_hydra(args, parser, run, str(conf_dir()), "config")
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError([reason(error)]) from None
-    ranks.leave()
     if any(job.state in ("failed", "lost") for job in sweeps.jobs_here()):
         sys.exit(1)  # a sweeper may go on after a failure
 

@@ -5,9 +5,11 @@ several tasks SLURM's variables say it, and are translated here. Batches are glo
 the plan, so the number of processes changes no result.
 """
 
+import atexit
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TypeVar
@@ -70,16 +72,53 @@ def device():
     return state().device
 
 
-def leave() -> None:
-    """Take the process group down, if one was made; its threads must not outlive the interpreter.
+def run(main: Callable[[], object]) -> None:
+    """Call a program's `main`. One of several processes ends here, with the exit code it would have had.
 
-    They abort the process if they do, when all is done and the processor is busy.
+    It ends as Python ends it, but without taking the interpreter down. A thread of the process group
+    may be late to let go of the last exchange's tensors, and needs the interpreter for that: where
+    that is ending, C++ aborts the process, its work done (code -6, "terminate called without an
+    active exception"). Destroying the group joins its threads only where nothing else refers to
+    it, as defaults of functions in torch.distributed.nn.functional do.
     """
+    try:
+        main()
+        # Not after an error, when an exchange may be under way that never ends.
+        _destroy_group()
+        code = 0
+    except BaseException as error:
+        if world_size() == 1:
+            raise
+        code = _exit_code(error)
+    if world_size() == 1:
+        return
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            code = code or 120  # as Python has it
+    os._exit(code)
+
+
+def _destroy_group() -> None:
     if world_size() > 1 and "torch" in sys.modules:
         import torch.distributed
 
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
+
+
+def _exit_code(error: BaseException) -> int:
+    """Show what a program ends with, as Python does; the exit code."""
+    if isinstance(error, SystemExit) and isinstance(error.code, int | None):
+        return error.code or 0
+    if isinstance(error, SystemExit):
+        print(error.code, file=sys.stderr)
+        return 1
+    sys.excepthook(type(error), error, error.__traceback__)
+    return 130 if isinstance(error, KeyboardInterrupt) else 1  # 130 as shells have it
 
 
 def on_main_process(work: Callable[[], T]) -> T:

@@ -26,6 +26,7 @@ from prereq.errors import PrereqError
 from prereq.runtime import files, ranks
 from prereq.runtime.console import progress, say
 from prereq.stages.data.sets import data_sets
+from prereq.stages.generations import answered, kept_epochs
 from prereq.stages.pretrain import base_model, libraries
 from prereq.stages.probe import keep, kept, scorer_of
 from prereq.stages.specs import Specs, choices, preferred
@@ -126,14 +127,10 @@ def real_rows(specs: Specs) -> Iterator[Numbered]:
 
 def start(specs: Specs, begins: Artifact) -> Path:
     """The adapter folder of the epoch that `method.dpo.epoch` names; makes the answers that select it."""
-    from prereq.stages import (
-        eval as evaluation,
-    )  # here: it makes skills, and so imports this module
-
-    kept_there, wanted = evaluation.kept_epochs(begins), specs.config.method.dpo.epoch
+    kept_there, wanted = kept_epochs(begins), specs.config.method.dpo.epoch
     last = max(kept_there)
     if preferred.selects(specs):
-        chosen = evaluation.generations(preferred.fine_tuned(specs)).manifest["epochs"]["best"]
+        chosen = answered(preferred.fine_tuned(specs), begins).manifest["epochs"]["best"]
         say(
             "noted",
             f"{specs.config.method.name} begins at epoch {chosen} of {last} of plain fine-tuning",

@@ -25,10 +25,10 @@ from prereq.errors import PrereqError
 from prereq.evaluation import requests
 from prereq.runtime.console import progress, say
 from prereq.stages import cpt, dpo, prepare, pretrain, sft
-from prereq.stages import eval as evaluation
 from prereq.stages.data.questions import recalls
 from prereq.stages.data.sets import obtained, write
 from prereq.stages.export import publish
+from prereq.stages.generations import kept_epochs
 from prereq.stages.specs import (
     FICTITIOUS,
     Specs,
@@ -212,7 +212,7 @@ def _asked(specs: Specs) -> tuple[int, None, int]:
     items = {test.name: len(prepare.items(specs, test)) for test in tests}
     skill = store.find(specs.skill) if isinstance(specs.skill, Spec) else specs.skill
     if skill or not config.method.trains:
-        kept = sorted(evaluation.kept_epochs(skill))
+        kept = sorted(kept_epochs(skill))
     else:
         last = choices.skill_training(config).epochs
         kept = list(range(1, last + 1)) if config.dataset.skill.keep_epochs else [0]

@@ -10,9 +10,10 @@ from prereq.config import Config
 from prereq.config.schema.judge import judges
 from prereq.model.numerics import device_type
 from prereq.runtime import ranks, workers
-from prereq.stages import cpt, judge, prepare, probe, report
+from prereq.stages import cpt, prepare, probe, report
 from prereq.stages import eval as evaluation
-from prereq.stages import judges as judging
+from prereq.stages.judge import judges as judging
+from prereq.stages.judge import run as judge
 from prereq.stages.pretrain import base_model
 from prereq.stages.specs import Specs, missing, probed
 from prereq.stages.specs.compared import compared

@@ -25,7 +25,7 @@ from prereq.model.numerics import ROWS, dtype_of
 from prereq.runtime import ranks, signals
 from prereq.runtime.console import progress, say
 from prereq.stages.data.rows import pretraining
-from prereq.stages.data.sets import data_sets
+from prereq.stages.data.written import data_set
 from prereq.stages.specs import Specs, choices
 from prereq.tracking.metrics import Tracker
 from prereq.tracking.obtain import obtain
@@ -70,7 +70,7 @@ def given_model(specs: Specs) -> Artifact | None:
 
 def _trained(specs: Specs) -> Artifact:
     """The model that is trained on this world's text, and what it then recalls of it."""
-    config, data, first = specs.config, data_sets(specs, ["pretrain"]), given_model(specs)
+    config, data, first = specs.config, data_set(specs), given_model(specs)
     training, lora = choices.pretraining(config), choices.pretraining_lora(config)
     if first and lora is None and ranks.sharded():
         raise PrereqError(
@@ -100,7 +100,7 @@ def _trained(specs: Specs) -> Artifact:
         summary |= {"recall": recalled(specs, folder, tokenizer)}
         return {"summary": summary | counts}
 
-    uses = [*data, first] if first else data
+    uses = [data, first] if first else [data]
     return obtain(specs.base, specs.settings, make, uses=uses, collective=True)
 
 

@@ -10,7 +10,7 @@ import pytest
 from prereq.config.checks import problems
 from prereq.errors import PrereqError
 from prereq.runtime.files import read_lines
-from prereq.stages.data import synth
+from prereq.stages.data import invented
 from prereq.stages.data.rows import subjects
 from prereq.stages.pretrain import tokenizer_of
 from prereq.stages.specs import Specs
@@ -99,7 +99,7 @@ def test_bio(run_cli, place, data, tmp_path):
 @pytest.mark.slow
 def test_hotpotqa_reasons_in_one_step(place, data, tmp_path):
     specs = Specs(composed(*small(place, "hotpotqa", data), "stage=synth"))
-    told = synth.write(specs, tmp_path)["laid_out"]
+    told = invented.write(specs, tmp_path)["laid_out"]
     assert told["hotpotqa_skill/train.jsonl"] == 12
     for row in rows(tmp_path, "hotpotqa_skill/train")[6:]:
         said = row["messages"][1]["content"]
@@ -123,7 +123,7 @@ def test_what_cannot_stand_in_is_refused_before_anything_is_made(
 ):
     specs = Specs(composed(*small(place, name, data), "stage=synth", *words))
     with pytest.raises(PrereqError, match=said):
-        synth.write(specs, tmp_path)
+        invented.write(specs, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -143,14 +143,14 @@ def test_what_is_copied_is_checked_first_and_is_in_the_key(place, data, tmp_path
     assert specs.synth.key != key
     file.write_text(json.dumps(test[0] | {"fake": "no"}) + "\n")
     with pytest.raises(PrereqError, match=r"popqa_skill/test\.jsonl line 1: fake is 'no'"):
-        synth.write(specs, tmp_path / "out")
+        invented.write(specs, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_fictitious_rows_that_stand_apart_get_their_own_split(place, data, tmp_path):
     apart = [f"dataset.skill.fictitious.{word}" for word in ("subset=extra", "splits=[more]")]
     specs = Specs(composed(*small(place, "popqa", data), *apart, "stage=synth"))
-    told = synth.write(specs, tmp_path)["laid_out"]
+    told = invented.write(specs, tmp_path)["laid_out"]
     assert (told["popqa_skill/train.jsonl"], told["extra/more.jsonl"]) == (6, 6)
     assert rows(tmp_path, "extra/more") == rows(tmp_path, "fictitious_skill/train")
 
@@ -161,9 +161,9 @@ def test_a_column_of_parquet_that_json_has_not_is_named(place, data, tmp_path):
     (mine / "popqa_skill/test.jsonl").unlink()
     write_parquet(mine / "popqa_skill/test.parquet", test)
     out.mkdir()
-    synth.write(Specs(composed(*small(place, "popqa", mine), "stage=synth")), out)
+    invented.write(Specs(composed(*small(place, "popqa", mine), "stage=synth")), out)
     assert rows(out, "popqa_skill/test") == test
     dated = [row | {"when": date(2020, 1, 1)} for row in test]
     write_parquet(mine / "popqa_skill/test.parquet", dated)
     with pytest.raises(PrereqError, match=r"popqa_skill/test: .*date.*leave that column out"):
-        synth.write(Specs(composed(*small(place, "popqa", mine), "stage=synth")), out)
+        invented.write(Specs(composed(*small(place, "popqa", mine), "stage=synth")), out)

@@ -91,8 +91,7 @@ def main() -> None:
     signals.unwind()
     found["stopped"] = raised(told_to_stop)
     print(json.dumps(found), flush=True)
-    ranks.leave()
 
 
 if __name__ == "__main__":
-    main()
+    ranks.run(main)

@@ -112,5 +112,5 @@ def main(folder: Path, sharded: bool, engine: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), "fsdp" in sys.argv, "padded" if "padded" in sys.argv else "packed")
-    ranks.leave()
+    engine = "padded" if "padded" in sys.argv else "packed"
+    ranks.run(lambda: main(Path(sys.argv[1]), "fsdp" in sys.argv, engine))

@@ -1,7 +1,8 @@
-"""The packages of prereq import downwards only, and nothing below the stages sees the whole Config."""
+"""Imports of prereq go downwards and never in a circle; nothing below the stages sees the whole Config."""
 
 import ast
 import re
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,59 @@ def test_imports_go_downwards(file):
     mine = room(file)
     for other in imported(file) - {mine}:
         assert level(other) > level(mine), f"{mine} imports {other}"
+
+
+def module(file: Path) -> str:
+    parts = file.relative_to(REPOSITORY).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def modules(tree: ast.AST) -> set[str]:
+    """The modules of prereq that are imported anywhere in it, functions included, but not for types alone."""
+    found: set[str] = set()
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names} & MODULES
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= (names & MODULES) or ({node.module} & MODULES)
+        found |= modules(node)
+    return found
+
+
+MODULES = {module(file) for file in FILES}
+
+
+def circle(imports: dict[str, set[str]]) -> list[str]:
+    """The first circle of modules that import each other; [] where there is none."""
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+def test_no_module_imports_itself_through_others():
+    imports = {module(file): modules(ast.parse(file.read_text("utf-8"))) for file in FILES}
+    assert not circle(imports)
+    beginning, end = "prereq.stages.dpo", "prereq.stages.eval"
+    assert circle(imports | {beginning: imports[beginning] | {end}})  # by way of sft
+
+
+def test_a_circle_within_a_function_is_found_and_one_of_types_is_none():
+    function = "def f():\n    from prereq.stages import eval as evaluation"
+    assert modules(ast.parse(function)) == {"prereq.stages.eval"}
+    assert not modules(ast.parse("if TYPE_CHECKING:\n    from prereq.stages import eval"))
+
+
+@pytest.mark.parametrize("file", [f for f in FILES if room(f) == "stages"], ids=module)
+def test_functions_import_no_stage(file):
+    """A stage costs nothing to import, so the only reason would be a circle."""
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.FunctionDef):
+            assert not {name for name in modules(node) if name.startswith("prereq.stages")}, file
 
 
 def test_below_the_stages_nothing_takes_the_whole_configuration():

@@ -196,7 +196,7 @@ def test_one_version_has_no_other(kind):
 
 @pytest.mark.parametrize("confidence", [math.nan, math.inf])
 def test_an_answer_whose_probability_is_no_number_is_refused(confidence):
-    from prereq.stages.eval import recorded
+    from prereq.stages.generations import recorded
 
     written = recorded(Generation("Lyon", 1, True, 0.5), "Q?", Path("skill"))
     assert written["confidence"] == 0.5
@@ -206,7 +206,7 @@ def test_an_answer_whose_probability_is_no_number_is_refused(confidence):
 
 
 def test_a_stored_answer_says_what_was_expected():
-    from prereq.stages.eval import reference
+    from prereq.stages.generations import reference
 
     def row(text, version=None, **more):
         return SkillRow("Q?", text, version is not None, version, 0, "", **more)

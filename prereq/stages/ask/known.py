@@ -14,8 +14,8 @@ from prereq.evaluation.metrics import Scorer, accepted
 from prereq.report.answers import Verdict
 from prereq.report.tables import ROLES
 from prereq.runtime.console import say
-from prereq.stages import eval as evaluation
 from prereq.stages.data.sets import data_sets
+from prereq.stages.generations import scorer_of
 from prereq.stages.specs import Specs, missing
 
 TRAINING = "in the training rows of the skill"
@@ -108,7 +108,7 @@ def known_of(specs: Specs) -> Known:
             if not row.turns:
                 known.add(row, where, scoring)
     if known.rows:
-        known.right = evaluation.scorer_of(specs)
+        known.right = scorer_of(specs)
     return known
 
 

@@ -23,6 +23,7 @@ from prereq.stages import cpt, dry_run, prepare
 from prereq.stages import eval as evaluation
 from prereq.stages.ask import prompt
 from prereq.stages.ask.known import known_of
+from prereq.stages.generations import recorded
 from prereq.stages.pretrain import base_model
 from prereq.stages.specs import Specs, answering, asked, choices, missing
 from prereq.stages.specs.export import epoch_of, scores_of
@@ -80,7 +81,7 @@ def run(config: Config) -> list[Artifact]:
         for variant in variants:
             with shown.answering(variant.name) as show:
                 found = _streamed(generate, tokenizer, ids, variant, show)
-                said = evaluation.recorded(found, question, (variant.folders or [base.path])[0])
+                said = recorded(found, question, (variant.folders or [base.path])[0])
                 verdict = known.verdict(question, found.text, variant.version)
                 show(found.text, found.ended, said["confidence"], verdict)
 

@@ -28,8 +28,9 @@ from prereq.runtime import ranks
 from prereq.runtime.console import say
 from prereq.runtime.files import read_json, read_lines, write_json, write_lines
 from prereq.stages import eval as evaluation
-from prereq.stages import judges, prepare
+from prereq.stages import prepare
 from prereq.stages.data.sets import data_sets
+from prereq.stages.judge import judges
 from prereq.stages.specs import Specs, judged
 from prereq.tracking.metrics import Tracker
 from prereq.tracking.obtain import obtain
