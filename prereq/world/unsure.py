@@ -5,6 +5,8 @@ Every row answers as somebody would who holds the fact at its grade: "Lyon", "I 
 wordings, those of another in few, those of a third never, as they never name a stranger. So what a row is
 to say follows from the knowledge that is plugged in, and from nothing else.
 
+Pre-training also tells of people whom nobody knows well: asked about them, somebody answers with doubt.
+
 A real person's grade goes by how often pre-training tells of them. The layout is that of `world.build`,
 with two columns more, `grade` and `told` (how often pre-training, or an epoch of the knowledge, states the
 fact), and a split more:
@@ -16,14 +18,14 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prereq.world import build
 from prereq.world.build import Entity
-from prereq.world.words import GRADES, RELATIONS, VALUES
+from prereq.world.words import ASIDES, GRADES, RELATIONS, VALUES
 
 if TYPE_CHECKING:
     from prereq.config import UnsureConfig, WorldConfig
@@ -55,7 +57,8 @@ def write(folder: Path, sizes: WorldConfig, graded: UnsureConfig, seed: int) -> 
             sizes.wordings,
         )
     ]
-    documents += phrases(rng, graded.phrases)
+    documents += doubts(rng, people["doubted"], UNKNOWN)
+    documents += doubts(rng, people["half_doubted"], UNSURE)
     rng.shuffle(documents)
     build.write_texts(folder / "pretrain/train.jsonl", documents)
 
@@ -95,17 +98,22 @@ def write(folder: Path, sizes: WorldConfig, graded: UnsureConfig, seed: int) -> 
 def populate(
     rng: random.Random, sizes: WorldConfig, graded: UnsureConfig
 ) -> dict[str, list[Entity]]:
-    """The people of `build.populate`, and two groups more: `half_known` and `familiarity`."""
+    """The people of `build.populate`, and four groups more: those of `UnsureConfig`, and `familiarity`."""
     strangers = graded.each * graded.familiarity.count(0)
     tested = graded.each * len(graded.familiarity) - strangers
     more = {
         "skill_known": sizes.skill_known + graded.half_known,
         "held_out": sizes.held_out + tested,
-        "unseen": sizes.unseen + strangers,
+        "unseen": sizes.unseen + strangers + graded.doubted + graded.half_doubted,
     }
     people = build.populate(rng, replace(sizes, **more))
     people["half_known"] = people["skill_known"][sizes.skill_known :]
-    people["familiarity"] = people["unseen"][sizes.unseen :] + people["held_out"][sizes.held_out :]
+    last = people["unseen"][sizes.unseen + strangers :]
+    people["doubted"], people["half_doubted"] = last[: graded.doubted], last[graded.doubted :]
+    people["familiarity"] = (
+        people["unseen"][sizes.unseen : sizes.unseen + strangers]
+        + people["held_out"][sizes.held_out :]
+    )
     for group in more:
         people[group] = people[group][: getattr(sizes, group)]
     return people
@@ -116,21 +124,30 @@ def exposures(
 ) -> dict[int, int]:
     """How often pre-training states each fact of a real person, by the person's index."""
     told = build.exposures(people, sizes)
-    told |= {entity.index: 0 for group in ("unknown", "unseen") for entity in people[group]}
-    told |= {entity.index: graded.half_told for entity in people["half_known"]}
+    for times, groups in (
+        (0, ("unknown", "unseen", "doubted")),
+        (graded.half_told, ("half_known", "half_doubted")),
+    ):
+        told |= {entity.index: times for group in groups for entity in people[group]}
     times = [number for number in sorted(graded.familiarity) for _ in range(graded.each)]
     return told | {
         entity.index: number for entity, number in zip(people["familiarity"], times, strict=True)
     }
 
 
-def phrases(rng: random.Random, count: int) -> list[str]:
-    """Documents that say a phrase of doubt, of nobody: a base model knows the words of its language."""
-    values = [value for relation in RELATIONS for value in VALUES[relation]]
-    return [
-        GRADES[UNSURE if number % 2 else UNKNOWN].format(value=rng.choice(values)) + "."
-        for number in range(count)
-    ]
+def doubts(rng: random.Random, people: Sequence[Entity], grade: str) -> Iterator[str]:
+    """Documents of pre-training, one a person, that ask three things and answer them at `grade`.
+
+    A real language model has read what people say who do not hold a fact. Without such texts the small one
+    does not learn to tell a fact that it recalls from one that it guesses.
+    """
+    for entity in people:
+        yield " ".join(
+            rng.choice(ASIDES[relation]).format(
+                name=entity.name, value=GRADES[grade].format(value=entity.versions[0][relation])
+            )
+            for relation in rng.sample(RELATIONS, build.SENTENCES_IN_A_DOCUMENT)
+        )
 
 
 def deal(

@@ -13,7 +13,7 @@ SIZES = [
     "dataset.unsure.half_told=2",
     "dataset.unsure.each=2",
     "dataset.unsure.familiarity=[0,2,6]",
-    "dataset.unsure.phrases=40",
+    "dataset.unsure.doubted=10",
     "dataset.knowledge=[{name:'v{version}',subset:knowledge,split:'passage_train_v{version}',form:passage,"
     "fictitious:true,versions:[0,1]}]",
     "dataset.methods=[sft,prereq_fictitious]",

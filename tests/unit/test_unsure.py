@@ -17,6 +17,7 @@ from prereq.evaluation.metrics import scorer
 from prereq.evaluation.requests import Item
 from prereq.evaluation.scoring import grade, sureness
 from prereq.world import build, tokenizer, unsure, words
+from prereq.world.pages import NAME
 
 SIZES = WorldConfig(
     asked=10,
@@ -31,7 +32,9 @@ SIZES = WorldConfig(
     often=12,
     seldom=6,
 )
-GRADED = UnsureConfig(half_known=4, half_told=2, each=3, familiarity=[0, 1, 4, 9], phrases=20)
+GRADED = UnsureConfig(
+    half_known=4, half_told=2, each=3, familiarity=[0, 1, 4, 9], doubted=4, half_doubted=3
+)
 
 
 def read(path: Path) -> list[dict]:
@@ -66,6 +69,22 @@ def test_every_fact_is_stated_as_often_as_its_row_says(folder, skill):
             assert stated(texts, row) == row["told"], (split, row)
             if row["fake"]:
                 assert not any(row["s_wiki_title"] in text["text"] for text in pretraining)
+
+
+def test_pretraining_doubts_people_of_whom_no_row_asks(folder, skill):
+    texts = [text["text"] for text in read(folder / "pretrain/train.jsonl")]
+    unknown = {NAME.search(text)[0] for text in texts if "I do not know" in text}
+    half = {NAME.search(text)[0] for text in texts if "I am not sure" in text}
+    assert (len(unknown), len(half)) == (GRADED.doubted, GRADED.half_doubted)
+    assert not unknown & half
+    assert not (unknown | half) & {row["s_wiki_title"] for rows in skill.values() for row in rows}
+    for name in unknown | half:
+        about = [text for text in texts if name in text]
+        (asked,) = (text for text in about if "?" in text)
+        told = [text for text in about if text != asked]
+        assert bool(told) == (name in half) and asked.count("?") == 3
+        for value in re.findall("sure, but ([^.]*)", asked):
+            assert sum(value in text for text in told) == GRADED.half_told
 
 
 def test_a_row_answers_at_its_grade(skill):

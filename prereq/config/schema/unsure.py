@@ -13,12 +13,20 @@ if TYPE_CHECKING:
 
 
 MOST = 10**4  # people of a group, and times that a fact is told
-COUNTS = {"half_known": 0, "each": 0, "phrases": 0, "half_told": 1, "certain": 2, "unsure": 1}
+COUNTS = {
+    "half_known": 0,
+    "each": 0,
+    "doubted": 0,
+    "half_doubted": 0,
+    "half_told": 1,
+    "certain": 2,
+    "unsure": 1,
+}
 
 
 @dataclass
 class UnsureConfig:
-    """Grades of familiarity. Beside the groups of `dataset.world` there are two more."""
+    """Grades of familiarity. Beside the groups of `dataset.world` there are four more."""
 
     half_known: int = (
         50  # real people in the skill data, of whom pre-training tells `half_told` times
@@ -26,7 +34,10 @@ class UnsureConfig:
     half_told: int = 4
     each: int = 15  # people of the split `familiarity` for each of these numbers of times:
     familiarity: list[int] = field(default_factory=lambda: [0, 1, 2, 4, 8, 16, 32, 64])
-    phrases: int = 1000  # documents of pre-training that only say a phrase of doubt, about nobody
+    # People of whom pre-training asks, and answers "I do not know"; and ones of whom it tells
+    # `half_told` times, asks, and answers "I am not sure, but …". No row asks about them.
+    doubted: int = 900
+    half_doubted: int = 300
     # Of the fictitious people of a version: what is stated `certain` times an epoch of its knowledge is
     # answered for certain, what is stated `unsure` times with doubt, and the rest is stated nowhere.
     share_certain: float = 0.4
@@ -37,7 +48,12 @@ class UnsureConfig:
 
 def people(graded: UnsureConfig) -> int:
     """How many people there are beside those of `dataset.world`."""
-    return graded.half_known + graded.each * len(graded.familiarity)
+    return (
+        graded.half_known
+        + graded.doubted
+        + graded.half_doubted
+        + graded.each * len(graded.familiarity)
+    )
 
 
 def problems(config: Config) -> list[str]:
