@@ -13,6 +13,8 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.integration.test_command import scores
 
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+
 
 @pytest.mark.slow
 def test_a_sweep_over_questions_in_one_command(run_cli, small_world, tmp_path):
@@ -57,28 +59,29 @@ def test_a_sweep_ends_with_a_table_of_every_job_also_of_those_that_failed(
     assert "job 1 failed: BadRows: " in table and "job 1" in result.stderr
 
 
+def _stopped(command: list[str], cwd: Path, artifacts: Path, checkpoints: int) -> str:
+    """What a command says that SIGTERM stops once so many unfinished artifacts have a checkpoint."""
+    process = subprocess.Popen(command, cwd=cwd, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    deadline = time.time() + 120
+    while time.time() < deadline:
+        if len(list(artifacts.glob(".*.partial/checkpoint"))) >= checkpoints:
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 75
+    return said
+
+
 @pytest.mark.slow
 def test_sigterm_asks_to_be_resumed_and_the_same_command_goes_on(small_world, tmp_path):
     command = [sys.executable, "-m", "prereq", "stage=pretrain", *small_world]
     command += ["dataset.world.often=80", "stage.checkpoint_seconds=0"]
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-    process = subprocess.Popen(
-        command,
-        cwd=tmp_path,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
     base = tmp_path / "outputs" / "world" / "tiny" / "base"
-    deadline = time.time() + 120
-    while not list(base.glob(".*.partial/checkpoint")) and time.time() < deadline:
-        time.sleep(0.1)
-    process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 75 and "checkpoint saved" in said
+    assert "checkpoint saved" in _stopped(command, tmp_path, base, checkpoints=1)
     assert list(base.glob("pretrained-*")) == []
     resumed = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, timeout=300, env=environment
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=300, env=ENVIRONMENT
     )
     assert resumed.returncode == 0, resumed.stderr
     (artifact,) = base.glob("pretrained-*")
@@ -96,21 +99,9 @@ def test_sigterm_stops_every_worker_and_the_same_command_goes_on(run_cli, small_
         "dataset.skill.keep_epochs=false",
         "dataset.methods=[sft,sft_fictitious]",
     ]
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "prereq", *overrides],
-        cwd=tmp_path,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
     skill = tmp_path / "outputs" / "world" / "tiny" / "skill"
-    deadline = time.time() + 120
-    while len(list(skill.glob(".*.partial/checkpoint"))) < 2 and time.time() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 75 and "the same command goes on" in said
+    command = [sys.executable, "-m", "prereq", *overrides]
+    assert "the same command goes on" in _stopped(command, tmp_path, skill, checkpoints=2)
     assert list(skill.glob(".*.partial/checkpoint")) and not list(skill.glob("*/manifest.json"))
     assert list(skill.glob(".*.lock")) == []
     resumed = run_cli(*overrides, "stage.checkpoint_seconds=60", cwd=tmp_path)
