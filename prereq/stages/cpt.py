@@ -21,9 +21,9 @@ from prereq.data.tokens import begun
 from prereq.errors import PrereqError
 from prereq.runtime import ranks
 from prereq.stages import prepare
-from prereq.stages.data.rows import text
 from prereq.stages.data.sets import data_sets
 from prereq.stages.data.taught import by_subject
+from prereq.stages.data.tokens import text
 from prereq.stages.pretrain import base_model, libraries
 from prereq.stages.specs import Specs, choices, require
 from prereq.tracking.metrics import Tracker

@@ -17,8 +17,7 @@ from prereq.errors import PrereqError
 from prereq.evaluation.requests import Item, items_of
 from prereq.runtime import ranks
 from prereq.stages import pretrain
-from prereq.stages.data import rows as data
-from prereq.stages.data import taught
+from prereq.stages.data import rows, taught, tokens
 from prereq.stages.data.sets import data_sets
 from prereq.stages.specs import Specs, choices, missing, preferred, probed
 
@@ -74,7 +73,7 @@ def wanted(specs: Specs) -> list[Wanted]:
     """Every split that the command still has to read."""
     found = [Wanted(s.subset, s.split, "text") for s in missing_knowledge(specs)]
     if trains_skill(specs):
-        versions = data.skill_versions(specs)
+        versions = rows.skill_versions(specs)
         splits = choices.skill_splits(specs.config)
         found += [Wanted(*split, "skill", None, versions) for split in splits]
     scoring = specs.config.eval.scoring
@@ -161,7 +160,7 @@ def _too_long(
 
     checks = [lambda s=s, k=k: taught.read(s, k, tokenizer) for s, k in sources]
     checks += [
-        lambda s=s: [r for one in data.subjects(s, tokenizer)[0] for r in one.rows.values()]
+        lambda s=s: [r for one in tokens.subjects(s, tokenizer)[0] for r in one.rows.values()]
         for s in training
     ]
     for find in checks:

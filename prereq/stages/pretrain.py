@@ -24,7 +24,7 @@ from prereq.errors import PrereqError
 from prereq.model.numerics import ROWS, dtype_of
 from prereq.runtime import ranks, signals
 from prereq.runtime.console import progress, say
-from prereq.stages.data.rows import pretraining
+from prereq.stages.data.tokens import pretraining
 from prereq.stages.data.written import data_set
 from prereq.stages.specs import Specs, choices
 from prereq.tracking.metrics import Tracker

@@ -15,8 +15,8 @@ from prereq.config import Config
 from prereq.errors import PrereqError
 from prereq.runtime import ranks
 from prereq.stages import cpt, dpo, prepare, probe
-from prereq.stages.data.rows import subjects
 from prereq.stages.data.sets import data_sets
+from prereq.stages.data.tokens import subjects
 from prereq.stages.pretrain import base_model, libraries
 from prereq.stages.specs import Specs, choices, missing, preferred, require
 from prereq.tracking.metrics import Tracker

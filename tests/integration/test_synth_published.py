@@ -11,7 +11,7 @@ from prereq.config.checks import problems
 from prereq.errors import PrereqError
 from prereq.runtime.files import read_lines
 from prereq.stages.data import invented
-from prereq.stages.data.rows import subjects
+from prereq.stages.data.tokens import subjects
 from prereq.stages.pretrain import tokenizer_of
 from prereq.stages.specs import Specs
 from tests import published

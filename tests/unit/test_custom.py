@@ -10,9 +10,9 @@ from prereq.data import custom
 from prereq.data.rows import UserRow
 from prereq.data.sources import read_skill, read_text
 from prereq.errors import PrereqError
-from prereq.stages.data.rows import text
-from prereq.stages.data.rows import told as knowledge_told
 from prereq.stages.data.sets import data_sets
+from prereq.stages.data.tokens import text
+from prereq.stages.data.tokens import told as knowledge_told
 from prereq.stages.pretrain import tokenizer_of
 from prereq.stages.specs import Specs, choices
 from prereq.synth.wording import state

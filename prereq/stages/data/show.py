@@ -11,8 +11,8 @@ from prereq.data.tokens import Cut, TokenRow, fitted, prompt_ids, skill_row
 from prereq.errors import PrereqError
 from prereq.report.rows import Counted, show
 from prereq.stages import prepare, pretrain
-from prereq.stages.data.rows import told
 from prereq.stages.data.sets import data_sets
+from prereq.stages.data.tokens import told
 from prereq.stages.specs import Specs, choices
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from prereq.data.problems import shown
 from prereq.data.sources import read_text, read_titles, text_place
 from prereq.data.tokens import TokenRow, begun
 from prereq.errors import PrereqError
-from prereq.stages.data import rows as data
+from prereq.stages.data import tokens
 from prereq.stages.specs import Specs
 from prereq.training.distillation import Text, longest
 
@@ -24,7 +24,7 @@ def read(
 ) -> list[TokenRow]:
     """The rows that training will see of a knowledge source, the longest of a teacher's with them."""
     if specs.config.dataset.knowledge_objective != DISTILLATION:
-        return data.text(specs, source, tokenizer)[0]
+        return tokens.text(specs, source, tokenizer)[0]
     subjects, _ = by_subject(specs, source, tokenizer)
     context = specs.config.dataset.distillation.context
     rows = [text.row for texts in subjects for text in texts]
@@ -56,7 +56,7 @@ def by_subject(
             "non-empty string. Add it (a data set that an older version made here is made anew where its "
             f"folder is removed), {remedy}"
         )
-    rows, counts = data.text(specs, source, tokenizer)
+    rows, counts = tokens.text(specs, source, tokenizer)
     limit = specs.config.dataset.distillation.context
     subjects: dict[str, list[Text]] = {}
     # A line of its own each, as text is written; a tokenizer without line breaks reads none.
