@@ -127,6 +127,7 @@ def exposures(
     for times, groups in (
         (0, ("unknown", "unseen", "doubted")),
         (graded.half_told, ("half_known", "half_doubted")),
+        (graded.asked_told, ("asked",)),
     ):
         told |= {entity.index: times for group in groups for entity in people[group]}
     times = [number for number in sorted(graded.familiarity) for _ in range(graded.each)]

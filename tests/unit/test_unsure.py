@@ -33,7 +33,13 @@ SIZES = WorldConfig(
     seldom=6,
 )
 GRADED = UnsureConfig(
-    half_known=4, half_told=2, each=3, familiarity=[0, 1, 4, 9], doubted=4, half_doubted=3
+    half_known=4,
+    half_told=2,
+    each=3,
+    familiarity=[0, 1, 4, 9],
+    doubted=4,
+    half_doubted=3,
+    asked_told=9,
 )
 
 
@@ -85,6 +91,18 @@ def test_pretraining_doubts_people_of_whom_no_row_asks(folder, skill):
         assert bool(told) == (name in half) and asked.count("?") == 3
         for value in re.findall("sure, but ([^.]*)", asked):
             assert sum(value in text for text in told) == GRADED.half_told
+
+
+def test_people_asked_about_are_told_of_as_often_as_is_set(folder):
+    texts = [text["text"] for text in read(folder / "pretrain/train.jsonl")]
+    sure = [text for text in texts if "I do not know" not in text and "I am not sure" not in text]
+    asked = Counter(NAME.search(text)[0] for text in sure if "?" in text)
+    doubted = {NAME.search(text)[0] for text in texts if text not in sure}
+    names = set(asked) - doubted
+    assert len(names) == SIZES.asked
+    for name in names:
+        mentions = sum(text.count(name) for text in sure)
+        assert mentions == GRADED.asked_told * len(words.RELATIONS)
 
 
 def test_a_row_answers_at_its_grade(skill):

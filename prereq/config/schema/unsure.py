@@ -19,6 +19,7 @@ COUNTS = {
     "doubted": 0,
     "half_doubted": 0,
     "half_told": 1,
+    "asked_told": 1,
     "certain": 2,
     "unsure": 1,
 }
@@ -32,6 +33,7 @@ class UnsureConfig:
         50  # real people in the skill data, of whom pre-training tells `half_told` times
     )
     half_told: int = 4
+    asked_told: int = 40  # times that pre-training states a fact of a person whom it asks about
     each: int = 15  # people of the split `familiarity` for each of these numbers of times:
     familiarity: list[int] = field(default_factory=lambda: [0, 1, 2, 4, 8, 16, 32, 64])
     # People of whom pre-training asks, and answers "I do not know"; and ones of whom it tells
